@@ -1,0 +1,1 @@
+"""The models: one small protocol, the providers behind it, and the run of an LLM job."""

@@ -1,0 +1,1 @@
+"""What happened: append-only event streams and the store they live in."""

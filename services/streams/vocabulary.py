@@ -1,0 +1,244 @@
+"""Every event type of Turnwright with the shape of its payload, in one place.
+
+Names are past tense and dotted. A shape only ever gains fields with defaults; readers ignore what
+they do not know. `SHAPES` is what `GET /api/event-types` publishes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Policy = Literal["follow_up", "steer", "collect", "silent"]
+TurnOutcome = Literal["answered", "failed", "cancelled", "superseded", "limited"]
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all payload shapes."""
+
+
+class StreamCreated(Payload):
+    """Always at offset 1. `agent` is fixed for the life of the session."""
+
+    agent: str = "default"
+    parent: str | None = None
+    source: str = "prompt"
+
+
+class ChildCreated(Payload):
+    """A descendant stream exists; told to every ancestor."""
+
+    child: str
+    parent: str
+
+
+class StreamPaused(Payload):
+    """External inputs are refused and no job starts until `stream.resumed`."""
+
+    reason: str
+    by: str = "operator"
+
+
+class StreamResumed(Payload):
+    """The session takes inputs again."""
+
+    by: str = "operator"
+
+
+class InputReceived(Payload):
+    """Somebody said something. `policy` decides what it does to a running turn."""
+
+    text: str
+    policy: Policy = "follow_up"
+    debounce_ms: int | None = None
+    source: str = "http"
+    author: str | None = None
+
+
+class InputReplaced(Payload):
+    """The text of a pending input was changed before any request listed it."""
+
+    input: int
+    text: str
+
+
+class InputWithdrawn(Payload):
+    """A pending input was taken back; it leaves no trace in the history."""
+
+    input: int
+
+
+class CancelRequested(Payload):
+    """A person stopped the running turn; with `queued` also what waits behind it."""
+
+    queued: bool = False
+    by: str = "operator"
+
+
+class TurnStarted(Payload):
+    """A turn began for `inputs`. `turn` counts from 1 in its stream."""
+
+    turn: int
+    inputs: tuple[int, ...]
+
+
+class LLMRequested(Payload):
+    """The model is owed a request. By reference: the text is built from the log when it runs.
+
+    `upto` is the last offset whose silent inputs belong to the request.
+    """
+
+    turn: int
+    job: str
+    step: int
+    inputs: tuple[int, ...]
+    upto: int
+    config: str = ""
+
+
+class JobStarted(Payload):
+    """`llm.started`, `tool.started`: attempt `attempt` of `job` runs in `incarnation`."""
+
+    job: str
+    attempt: int
+    incarnation: str
+    effect: str = ""
+
+
+class AttemptEnded(Payload):
+    """`llm.attempt_failed`, `tool.attempt_failed`: not the end of the job; it is due again at `retry_at`.
+
+    `free` attempts cost nothing of the budget. Times in epoch milliseconds.
+    """
+
+    job: str
+    error: str
+    retry_at: int
+    free: bool = False
+
+
+class ToolCall(Payload):
+    """One call the model asked for. `arguments` is the model's own JSON text."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Usage(Payload):
+    """Tokens of one request or one turn; `input` includes cached ones."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """The sum of both."""
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached=self.cached + other.cached,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
+
+class LLMSettled(Payload):
+    """The one outcome of an LLM job. A cancelled one keeps the partial `text`."""
+
+    job: str
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    model: str = ""
+    error: str = ""
+
+
+class HistoryWindowed(Payload):
+    """Whole turns before `first_turn` were left out of `job` to fit the model's context."""
+
+    job: str
+    first_turn: int
+
+
+class ToolRequested(Payload):
+    """A tool call is owed. `call` is the model's id of it."""
+
+    turn: int
+    job: str
+    call: str
+    name: str
+    arguments: str
+
+
+class ToolSettled(Payload):
+    """The one outcome of a tool job; `result` is what the model is told."""
+
+    job: str
+    outcome: Literal["succeeded", "failed", "interrupted", "cancelled"]
+    result: str = ""
+    error: str = ""
+
+
+class TurnSettled(Payload):
+    """Once per turn. `inputs` are the offsets it answered; a superseded turn hands them on and lists none."""
+
+    turn: int
+    outcome: TurnOutcome
+    inputs: tuple[int, ...]
+    text: str = ""
+    usage: Usage = Usage()
+    reason: str = ""
+    trace_id: str = ""
+
+
+class ProcessorAttached(Payload):
+    """From here on `name` reacts; what is older than this event it only reduces."""
+
+    name: str
+    version: int
+
+
+class ProcessorFaulted(Payload):
+    """`name` is parked before the event at `offset`; a person resumes or skips it."""
+
+    name: str
+    version: int
+    offset: int
+    error: str
+
+
+class ProcessorUnparked(Payload):
+    """`processor.resumed` and `processor.skipped`: what a person decided about a parked processor."""
+
+    name: str
+    by: str = "operator"
+
+
+SHAPES: dict[str, type[Payload]] = {
+    "stream.created": StreamCreated,
+    "stream.child_created": ChildCreated,
+    "stream.paused": StreamPaused,
+    "stream.resumed": StreamResumed,
+    "input.received": InputReceived,
+    "input.replaced": InputReplaced,
+    "input.withdrawn": InputWithdrawn,
+    "turn.cancel_requested": CancelRequested,
+    "turn.started": TurnStarted,
+    "llm.requested": LLMRequested,
+    "llm.started": JobStarted,
+    "llm.attempt_failed": AttemptEnded,
+    "llm.settled": LLMSettled,
+    "history.windowed": HistoryWindowed,
+    "tool.requested": ToolRequested,
+    "tool.started": JobStarted,
+    "tool.attempt_failed": AttemptEnded,
+    "tool.settled": ToolSettled,
+    "turn.settled": TurnSettled,
+    "processor.attached": ProcessorAttached,
+    "processor.faulted": ProcessorFaulted,
+    "processor.resumed": ProcessorUnparked,
+    "processor.skipped": ProcessorUnparked,
+}

@@ -1,0 +1,248 @@
+"""The environment, read here and nowhere else, parsed once into a frozen `Settings`.
+
+Also finds the two stores: by their URLs, or where the supervisor of a data directory wrote them down.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from services.errors import ConfigurationError, Unavailable
+from services.variables import (
+    Network,
+    Secret,
+    data_folder,
+    existing_file,
+    existing_folder,
+    flag_of,
+    host_of,
+    int_between,
+    is_loopback,
+    list_of,
+    model_of,
+    namespace_of,
+    network_of,
+    one_of,
+    seconds_of,
+    secret_of,
+    store_url_of,
+    web_url_of,
+)
+
+LogLevel = Literal["debug", "info", "warning", "error", "fatal"]
+LogFormat = Literal["console", "json"]
+
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "fatal")
+LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
+
+_PREFIX = "TURNWRIGHT_"
+_SECRET_FILE_LIMIT = 65536
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Internal times in seconds. Only tests change them, by TURNWRIGHT_TEST_TIMINGS."""
+
+    lease_ttl_s: float = 15.0
+    lease_renew_s: float = 3.0
+    take_grace_s: float = 10.0
+    relay_s: float = 1.0
+    shutdown_grace_s: float = 8.0
+    stop_wait_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says. Paths are absolute, web addresses end without a slash.
+
+    `port` None: 8080, or the next free one. `store_url`, `broker_url` None: the embedded one. `url` is
+    the server the CLI talks to, None: the local one. `test_*` and `timings` are for tests.
+    """
+
+    home: Path
+    host: str
+    port: int | None
+    store_url: str | None = field(repr=False)
+    broker_url: str | None = field(repr=False)
+    namespace: str
+    config_path: Path | None
+    api_token: Secret | None
+    url: str | None
+    public_url: str | None
+    trusted_proxies: tuple[Network, ...]
+    workers: int
+    slots: int
+    models: tuple[str, ...]
+    metrics_open: bool
+    log_level: LogLevel
+    log_format: LogFormat
+    openai_key_found: bool
+    test_store_url: str | None = field(repr=False)
+    test_faults: Path | None
+    test_shortcuts: bool
+    timings: Timings
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Parse the environment; an empty variable counts as not set.
+
+    A store named by TURNWRIGHT_STORE_URL is the broker too, unless TURNWRIGHT_BROKER_URL names another.
+    Raises: ConfigurationError, with every problem at once.
+    """
+    reader = _Reader(environ)
+    read, read_secret = reader.read, reader.read_secret
+    store_url = read_secret("STORE_URL", store_url_of)
+    settings = Settings(
+        home=read("HOME", data_folder, None) or reader.parse("HOME", data_folder, ".turnwright") or Path("/"),
+        host=read("HOST", host_of, "127.0.0.1"),
+        port=read("PORT", int_between(1, 65535), None),
+        store_url=store_url,
+        broker_url=read_secret("BROKER_URL", store_url_of) or store_url,
+        namespace=read("NAMESPACE", namespace_of, "turnwright"),
+        config_path=read("CONFIG", existing_file, None) or _config_here(),
+        api_token=read_secret("API_TOKEN", secret_of),
+        url=read("URL", web_url_of, None),
+        public_url=read("PUBLIC_URL", web_url_of, None),
+        trusted_proxies=read("TRUSTED_PROXIES", list_of(network_of), ()),
+        workers=read("WORKERS", int_between(1, 256), _cores()),
+        slots=read("SLOTS", int_between(10, 1000), 50),
+        models=read("MODEL", list_of(model_of), ("offline",)),
+        metrics_open=read("METRICS_OPEN", flag_of, False),
+        log_level=read("LOG_LEVEL", one_of(LOG_LEVELS), "info"),
+        log_format=read("LOG_FORMAT", one_of(LOG_FORMATS), _format_here()),
+        openai_key_found=bool(environ.get("OPENAI_API_KEY", "").strip()),
+        test_store_url=read_secret("TEST_STORE_URL", store_url_of),
+        test_faults=read("TEST_FAULTS", existing_folder, None),
+        test_shortcuts=read("TEST_SHORTCUTS", flag_of, True),
+        timings=read("TEST_TIMINGS", _timings_of, Timings()),
+    )
+    reader.check(settings)
+    return settings
+
+
+def store_addresses(settings: Settings) -> tuple[str, str]:
+    """The URLs of log store and broker: as set, otherwise the embedded ones. Raises: Unavailable."""
+    if settings.store_url and settings.broker_url:
+        return settings.store_url, settings.broker_url
+    log_url, broker_url = embedded_addresses(settings.home)
+    return settings.store_url or log_url, settings.broker_url or broker_url
+
+
+def embedded_addresses(home: Path) -> tuple[str, str]:
+    """The URLs of log store and broker that run on `home`. Raises: Unavailable when none do."""
+    try:
+        stores = msgspec.json.decode((home / "run" / "stores.json").read_bytes(), type=_Stores)
+    except (OSError, msgspec.MsgspecError):
+        raise Unavailable(
+            f"nothing runs on the data directory {home}: start it with `make up`, "
+            "or set TURNWRIGHT_STORE_URL and TURNWRIGHT_BROKER_URL"
+        ) from None
+    return stores.log, stores.broker
+
+
+class _Stores(msgspec.Struct, frozen=True):
+    log: str
+    broker: str
+
+
+class _Reader:
+    """Reads variables by name, and remembers which names exist and what was wrong."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: list[str] = []
+        self._problems: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], T], default: D) -> T | D:
+        self._known.append(name)
+        text = self._text(name)
+        parsed = self.parse(name, parse, text) if text else None
+        return default if parsed is None else parsed
+
+    def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:
+        value = self.read(name, parse, None)
+        self._known.append(file_name := f"{name}_FILE")
+        path = self._text(file_name)
+        if not path:
+            return value
+        if self._text(name):
+            self._report(name, f"is given twice: unset it or {_PREFIX}{file_name}")
+            return None
+        text = self.parse(file_name, _content_of, path)
+        return None if text is None else self.parse(file_name, parse, text)
+
+    def parse(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
+        try:
+            return parse(text)
+        except ValueError as wrong:
+            self._report(name, str(wrong))
+            return None
+
+    def check(self, settings: Settings) -> None:
+        token_given = any(self._text(name) for name in ("API_TOKEN", "API_TOKEN_FILE"))
+        if not is_loopback(settings.host) and not token_given:
+            wanted = f"{_PREFIX}API_TOKEN or {_PREFIX}API_TOKEN_FILE"
+            self._report("HOST", f"other machines can reach {settings.host}: set {wanted} too")
+        for name in sorted(self._environ):
+            if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in self._known:
+                near = difflib.get_close_matches(name.removeprefix(_PREFIX), self._known, 1)
+                hint = f", did you mean {_PREFIX}{near[0]}?" if near else ""
+                self._report(name.removeprefix(_PREFIX), f"unknown variable{hint}")
+        if self._problems:
+            raise ConfigurationError(*self._problems)
+
+    def _text(self, name: str) -> str:
+        return self._environ.get(_PREFIX + name, "").strip()
+
+    def _report(self, name: str, wrong: str) -> None:
+        self._problems.append(f"{_PREFIX}{name}: {wrong}")
+
+
+def _content_of(path: str) -> str:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(_SECRET_FILE_LIMIT).strip()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"{path} can not be read: {why}") from None
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text
+
+
+def _timings_of(text: str) -> Timings:
+    known = [each.name for each in fields(Timings)]
+    chosen: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        if name not in known:
+            raise ValueError(f"has no time {name!r}; there are {', '.join(known)}")
+        chosen[name] = seconds_of(value)
+    timings = replace(Timings(), **chosen)
+    if timings.lease_renew_s >= timings.lease_ttl_s:
+        raise ValueError("lease_renew_s must be shorter than lease_ttl_s")
+    return timings
+
+
+def _config_here() -> Path | None:
+    path = Path("turnwright.toml")
+    return path.absolute() if path.is_file() else None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _format_here() -> LogFormat:
+    return "console" if sys.stderr is not None and sys.stderr.isatty() else "json"

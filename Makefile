@@ -1,0 +1,38 @@
+# Entry points for people. `make up` and `make test` need nothing but Python 3.11-3.14 and make >= 3.81.
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYTEST_ARGS ?= -n auto --dist loadfile
+PACKAGES = services tasks web deploy turnwright tests
+
+.PHONY: up test check bench install install-dev lock
+
+up: install
+	@exec $(BIN)/turnwright up
+
+test: install-dev
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+
+bench: install-dev
+	@$(BIN)/python -m tests.benchmarks
+
+# The environment: content of the lock files decides, so a second run does nothing.
+install:
+	@VENV="$(VENV)" sh deploy/bootstrap.sh requirements.lock
+
+install-dev:
+	@VENV="$(VENV)" sh deploy/bootstrap.sh requirements-dev.lock
+
+# Pins the newest versions the *.in files allow, for every platform and Python at once. Needs uv.
+LOCK = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+
+lock:
+	$(LOCK) requirements.in -o requirements.lock
+	$(LOCK) -c requirements.lock requirements-dev.in -o requirements-dev.lock

@@ -1,0 +1,1 @@
+"""How Turnwright is put together and started: composition, command line, local supervisor."""

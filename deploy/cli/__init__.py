@@ -1,0 +1,1 @@
+"""The `turnwright` command: roles, and a client of the HTTP API."""

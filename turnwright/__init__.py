@@ -1,0 +1,1 @@
+"""What plugin authors import; everything else of Turnwright is its inside."""

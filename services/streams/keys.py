@@ -1,0 +1,110 @@
+"""Names of every key in the log store, in one place.
+
+All keys of a stream carry its shard as hash tag, so one script may touch them together on a cluster.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Literal
+
+import msgspec
+
+from services.streams.event import JobId, StreamId
+
+Kind = Literal["advance", "llm", "tool", "deliver", "tick"]
+KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver", "tick")
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Builds key names for one namespace. `shards` is fixed in the store at its first start."""
+
+    namespace: str = "turnwright"
+    shards: int = 16
+
+    def shard(self, stream: str) -> int:
+        """The shard of a stream; a job lives where its stream does."""
+        return zlib.crc32(stream_of(stream).encode()) % self.shards
+
+    def _at(self, kind: str, shard: int, id: str = "") -> str:
+        return f"{self.namespace}:{kind}:{{{shard}}}:{id}" if id else f"{self.namespace}:{kind}:{{{shard}}}"
+
+    def log(self, stream: StreamId) -> str:
+        """Redis stream: the events."""
+        return self._at("log", self.shard(stream), stream)
+
+    def meta(self, stream: StreamId) -> str:
+        """Hash: rev, at, own, pause, and the processors' rows (`p:`) and states (`s:`)."""
+        return self._at("stream", self.shard(stream), stream)
+
+    def parked(self, stream: StreamId) -> str:
+        """Sorted set: jobs that wait for `stream.resumed`."""
+        return self._at("parked", self.shard(stream), stream)
+
+    def outbox(self, stream: StreamId) -> str:
+        """Redis stream: entries still owed by this stream."""
+        return self._at("outbox", self.shard(stream), stream)
+
+    def job(self, job: JobId) -> str:
+        """Hash: one job's state, token and attempts."""
+        return self._at("job", self.shard(job), job)
+
+    def key(self, stream: StreamId, key: str) -> str:
+        """String `offset:fingerprint`: an idempotency key of the stream."""
+        return self._at("key", self.shard(stream), f"{stream}@{key}")
+
+    def blob(self, stream: StreamId, blob: str) -> str:
+        """String: a compressed body too large for the log."""
+        return self._at("blob", self.shard(stream), blob)
+
+    def op(self, shard: int, op: str) -> str:
+        """String: the reply of a writing script, kept 10 minutes."""
+        return self._at("op", shard, op)
+
+    def due(self, shard: int, kind: Kind) -> str:
+        """Sorted set: who is owed work of this kind, scored by when."""
+        return self._at(f"due-{kind}", shard)
+
+    def takes(self, shard: int, kind: Kind) -> str:
+        """Hash: counted takes since the last commit, per member."""
+        return self._at(f"takes-{kind}", shard)
+
+    def held(self, shard: int, incarnation: str) -> str:
+        """Sorted set `kind|id`: the jobs an incarnation holds."""
+        return self._at("held", shard, incarnation)
+
+    def leases(self, shard: int) -> str:
+        """Sorted set: incarnation -> end of its lease."""
+        return self._at("leases", shard)
+
+    def clock(self, shard: int) -> str:
+        """String: milliseconds added to the store's time, set by tests only."""
+        return self._at("clock", shard)
+
+    def recent(self, shard: int) -> str:
+        """Sorted set: stream -> last append."""
+        return self._at("recent", shard)
+
+    @property
+    def workers(self) -> str:
+        """Hash: incarnation -> heartbeat document."""
+        return f"{self.namespace}:workers"
+
+    @property
+    def tokens(self) -> str:
+        """Hash: sha256 of a token -> what it is."""
+        return f"{self.namespace}:tokens"
+
+    def tail_channel(self, stream: StreamId) -> str:
+        """Publish/subscribe: a stream has news, or a token delta."""
+        return f"{self.namespace}:tail:{stream}"
+
+    @property
+    def cancel_channel(self) -> str:
+        """Publish/subscribe: jobs somebody wants stopped."""
+        return f"{self.namespace}:cancel"
+
+
+def stream_of(id: str) -> StreamId:
+    """The stream of a job id (`<stream>@<n>`), or the stream itself."""
+    return StreamId(id.partition("@")[0])

@@ -1,0 +1,106 @@
+-- Included by commit and settle: what one commit checks and writes.
+-- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
+--      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
+--      14.. job hashes and blobs(string), by index
+-- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], drop: [field], events: [{a: ARGV index, b, id}],
+--     jobs: [{k, kind, id, delay_ms, expires_ms, claim}], settles: [{k, kind, id, token}], cancels: [{k, id}],
+--     outbox: [{a}], outbox_next, timer, behind, pause, incarnation, channel, cancel_channel}
+local DUE = { llm = 8, tool = 9, deliver = 10 }
+
+local function commit_types()
+  return check_types({
+    { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' }, { KEYS[6], 'zset' },
+    { KEYS[7], 'hash' }, { KEYS[8], 'zset' }, { KEYS[9], 'zset' }, { KEYS[10], 'zset' }, { KEYS[11], 'zset' },
+    { KEYS[12], 'zset' }, { KEYS[13], 'stream' },
+  })
+end
+
+-- nil when the commit may be written, otherwise why not.
+local function commit_refusal(c, now)
+  if #c.events > 128 then return 'too_many' end
+  for _, j in ipairs(c.jobs) do
+    if redis.call('EXISTS', KEYS[j.k]) == 1 then return 'job_exists' end
+    if j.claim then
+      local lease = redis.call('ZSCORE', KEYS[12], c.incarnation)
+      if not lease or tonumber(lease) <= now then return 'revoked' end
+      if redis.call('HGET', KEYS[2], 'paused') then return 'paused' end
+    end
+  end
+  for _, s in ipairs(c.settles) do
+    local row = redis.call('HMGET', KEYS[s.k], 'state', 'token')
+    if not row[1] or row[1] == 'settled' or tonumber(row[2]) ~= s.token then return 'job_settled' end
+  end
+  for _, e in ipairs(c.events) do
+    if e.b > 0 and redis.call('EXISTS', KEYS[e.b]) == 0 then return 'blob' end
+  end
+  return nil
+end
+
+local function write_job(c, j, now)
+  local claimed = j.claim
+  redis.call('HSET', KEYS[j.k], 'kind', j.kind, 'stream', c.stream, 'state', claimed and 'started' or 'requested',
+    'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', now + j.delay_ms,
+    'since', now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '')
+  if claimed then
+    redis.call('ZADD', KEYS[11], now, j.kind .. '|' .. j.id)
+  else
+    redis.call('ZADD', KEYS[DUE[j.kind]], now + j.delay_ms, j.id)
+  end
+end
+
+-- Settling keeps the row for a day, so that a late outcome is told apart from one never asked for.
+local function settle_job(key, kind, id, token)
+  redis.call('HSET', key, 'state', 'settled', 'token', token + 1)
+  redis.call('EXPIRE', key, 86400)
+  redis.call('ZREM', KEYS[DUE[kind]], id)
+end
+
+-- Writes everything. head: the log's head before the commit's own events. Returns the reply's fields.
+local function write_commit(c, op, mark, head, found, now)
+  local bodies, blobs = {}, {}
+  for i, e in ipairs(c.events) do
+    bodies[i] = ARGV[e.a]
+    blobs[i] = e.b > 0 and { key = KEYS[e.b], id = e.id } or false
+  end
+  local moved = head == c.read_to
+  local made
+  made, head = write_events(KEYS[1], op, mark, bodies, blobs, head, found, now)
+  local row = { 'HSET', KEYS[2], 'rev', c.rev + 1, 'op', op }
+  local function set(name, value)
+    row[#row + 1] = name
+    row[#row + 1] = value
+  end
+  if moved then
+    set('at', head)
+    set('own', '')
+  else
+    set('at', c.read_to)
+    set('own', #made > 0 and (made[1] .. '-' .. made[#made]) or '')
+  end
+  for _, f in ipairs((moved and #made > 0) and c.after or c.before) do set(f[1], ARGV[f[2]]) end
+  if c.pause ~= '' then set('paused', c.pause) end
+  if #c.outbox > 0 then set('outbox', c.outbox_next) end
+  redis.call(unpack(row))
+  for _, name in ipairs(c.drop) do redis.call('HDEL', KEYS[2], name) end
+  for _, j in ipairs(c.jobs) do write_job(c, j, now) end
+  for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token) end
+  for _, x in ipairs(c.cancels) do
+    redis.call('HSET', KEYS[x.k], 'cancel', '1')
+    redis.call('PUBLISH', c.cancel_channel, x.id)
+  end
+  for _, o in ipairs(c.outbox) do redis.call('XADD', KEYS[13], o.n .. '-0', 'e', ARGV[o.a], 't', now) end
+  if #c.outbox > 0 then due_at_most(KEYS[10], c.stream, now) end
+  redis.call('HDEL', KEYS[7], c.stream)
+  if not moved or c.behind then
+    redis.call('ZADD', KEYS[3], now, c.stream)
+  elseif c.timer > 0 then
+    redis.call('ZADD', KEYS[3], c.timer, c.stream)
+  else
+    redis.call('ZREM', KEYS[3], c.stream)
+  end
+  if #made > 0 then
+    redis.call('ZADD', KEYS[6], now, c.stream)
+    redis.call('PUBLISH', c.channel, head)
+  end
+  return { rev = c.rev + 1, offsets = made, moved = moved, head = head, now = now }
+end

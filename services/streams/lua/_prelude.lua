@@ -1,0 +1,77 @@
+-- Included by every writing script. Source of time, log head, event writing, refusals.
+-- An entry of the log: id <offset>-0, fields e (envelope), t (epoch ms), o (operation:n), b (blob id).
+
+local function now_ms(clock)
+  local t = redis.call('TIME')
+  local shift = redis.call('GET', clock)
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(shift or 0)
+end
+
+local function field(entry, name)
+  for i = 1, #entry, 2 do
+    if entry[i] == name then return entry[i + 1] end
+  end
+  return nil
+end
+
+local function head_of(log)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  if #last == 0 then return 0, nil end
+  return tonumber(string.match(last[1][1], '^(%d+)')), last[1][2]
+end
+
+local function refuse(reason, detail)
+  return cjson.encode({ refused = reason, detail = detail })
+end
+
+-- The type of every key is checked before the first write: a wrong one would stop a script midway.
+local function check_types(pairs_)
+  for _, p in ipairs(pairs_) do
+    local t = redis.call('TYPE', p[1]).ok
+    if t ~= 'none' and t ~= p[2] then return p[1] end
+  end
+  return nil
+end
+
+-- Offsets that an interrupted earlier run of the same operation has written already, by position.
+local function written_before(log, op, last, again)
+  local found = {}
+  local o = last and field(last, 'o') or ''
+  if not again and string.sub(o, 1, #op + 1) ~= op .. ':' then return found, false end
+  local any = false
+  for _, entry in ipairs(redis.call('XREVRANGE', log, '+', '-', 'COUNT', 300)) do
+    local mark = field(entry[2], 'o') or ''
+    if string.sub(mark, 1, #op + 1) == op .. ':' then
+      found[tonumber(string.sub(mark, #op + 2))] = tonumber(string.match(entry[1], '^(%d+)'))
+      any = true
+    end
+  end
+  return found, any
+end
+
+-- Appends bodies[i] (with blobs[i] or false) in order; returns their offsets and the new head.
+local function write_events(log, op, first_mark, bodies, blobs, head, found, now)
+  local offsets = {}
+  for i = 1, #bodies do
+    local mark = first_mark + i - 1
+    if found[mark] then
+      offsets[i] = found[mark]
+      if found[mark] > head then head = found[mark] end
+    else
+      head = head + 1
+      if blobs[i] then
+        redis.call('XADD', log, head .. '-0', 'e', bodies[i], 't', now, 'o', op .. ':' .. mark, 'b', blobs[i].id)
+      else
+        redis.call('XADD', log, head .. '-0', 'e', bodies[i], 't', now, 'o', op .. ':' .. mark)
+      end
+      offsets[i] = head
+    end
+    if blobs[i] then redis.call('PERSIST', blobs[i].key) end
+  end
+  return offsets, head
+end
+
+local function due_at_most(due, member, score)
+  local old = redis.call('ZSCORE', due, member)
+  if not old or tonumber(old) > score then redis.call('ZADD', due, score, member) end
+end

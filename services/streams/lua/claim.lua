@@ -1,0 +1,53 @@
+-- claim: the exclusive right to run one job, for as long as the incarnation's lease lives.
+-- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 leases(zset)
+--      8 job(hash) 9 parked(zset)
+-- ARGV 1 header: {op, again, id, kind, incarnation, stream, channel, effect}
+-- Returns {token, attempt, charged, prior, expired, since, due, now, offset}
+--       | {refused: gone|settled|held|early|paused|revoked|type}
+local h = cjson.decode(ARGV[1])
+local bad = check_types({ { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' },
+  { KEYS[6], 'zset' }, { KEYS[7], 'zset' }, { KEYS[8], 'hash' }, { KEYS[9], 'zset' } })
+if bad then return refuse('type', bad) end
+local known = redis.call('GET', KEYS[4])
+if known then return known end
+local now = now_ms(KEYS[5])
+local lease = redis.call('ZSCORE', KEYS[7], h.incarnation)
+if not lease or tonumber(lease) <= now then return refuse('revoked') end
+local row = redis.call('HMGET', KEYS[8], 'state', 'token', 'attempts', 'free', 'expires_at', 'left', 'since', 'due', 'effect')
+local head, last = head_of(KEYS[1])
+local found, resumed = written_before(KEYS[1], h.op, last, h.again)
+if not resumed then
+  if not row[1] or row[1] == 'settled' then
+    redis.call('ZREM', KEYS[3], h.id)
+    return refuse(row[1] and 'settled' or 'gone')
+  end
+  if row[1] == 'started' then return refuse('held') end
+  local score = redis.call('ZSCORE', KEYS[3], h.id)
+  if score and tonumber(score) > now then return refuse('early', score) end
+  if redis.call('HGET', KEYS[2], 'paused') then
+    redis.call('ZADD', KEYS[9], now, h.kind .. '|' .. h.id)
+    redis.call('HSET', KEYS[8], 'left', math.max(0, tonumber(row[5]) - now))
+    redis.call('ZREM', KEYS[3], h.id)
+    return refuse('paused')
+  end
+end
+local expires = tonumber(row[5])
+if row[6] then expires = now + tonumber(row[6]) end
+local attempt = tonumber(row[3]) + 1
+local token = tonumber(row[2]) + 1
+if resumed and row[1] == 'started' then attempt, token = attempt - 1, token - 1 end
+local payload = { job = h.id, attempt = attempt, incarnation = h.incarnation }
+if h.effect ~= '' then payload.effect = h.effect end
+local body = cjson.encode({ type = h.kind .. '.started', payload = payload })
+local made
+made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
+redis.call('HSET', KEYS[8], 'state', 'started', 'token', token, 'attempts', attempt, 'incarnation', h.incarnation,
+  'since', now, 'expires_at', expires, 'effect', h.effect)
+redis.call('HDEL', KEYS[8], 'left')
+redis.call('ZREM', KEYS[3], h.id)
+redis.call('ZADD', KEYS[6], now, h.kind .. '|' .. h.id)
+local reply = cjson.encode({ token = token, attempt = attempt, charged = attempt - tonumber(row[4]), prior = row[9] or '',
+  expired = expires <= now, since = tonumber(row[7]), due = tonumber(row[8]), now = now, offset = made[1] })
+redis.call('SET', KEYS[4], reply, 'EX', 600)
+redis.call('PUBLISH', h.channel, head)
+return reply

@@ -1,0 +1,26 @@
+-- reap: what an ended incarnation held is due again. Repeats are harmless: a member moves only while it is held.
+-- KEYS 1 leases(zset) 2 held(zset) 3 clock(string) 4 due-llm(zset) 5 due-tool(zset) 6.. job hashes, by index
+-- ARGV 1 {incarnation, proven, members: [{m, kind, id, k}]}
+-- Returns moved, or -1 when the lease is alive and there is no proof of death.
+local h = cjson.decode(ARGV[1])
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[3]) or 0)
+local ends = redis.call('ZSCORE', KEYS[1], h.incarnation)
+if ends and tonumber(ends) > now then
+  if not h.proven then return -1 end
+  redis.call('ZADD', KEYS[1], 'XX', 0, h.incarnation)
+end
+local moved = 0
+for _, m in ipairs(h.members) do
+  if redis.call('ZSCORE', KEYS[2], m.m) then
+    if redis.call('HGET', KEYS[m.k], 'state') == 'started' then
+      redis.call('ZADD', m.kind == 'llm' and KEYS[4] or KEYS[5], now, m.id)
+      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'due', now, 'error', 'worker_lost')
+      if h.proven then redis.call('HINCRBY', KEYS[m.k], 'free', 1) end
+    end
+    redis.call('ZREM', KEYS[2], m.m)
+    moved = moved + 1
+  end
+end
+if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], h.incarnation) end
+return moved

@@ -1,0 +1,26 @@
+-- take: members that are due now, put off by a grace so that nobody else works on them meanwhile.
+-- Writes nothing when nothing is due. A repeat takes what the first run did not; the grace brings the rest back.
+-- KEYS 1 due(zset) 2 takes(hash) 3 clock(string)
+-- ARGV 1 most 2 grace ms 3 hinted member or '' 4 '1' to count the takes
+-- Returns [now, member, score, takes, member, score, takes, ...]
+local t = redis.call('TIME')
+local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[3]) or 0)
+local taken = { now }
+local function take(member, score)
+  redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]), member)
+  local n = 0
+  if ARGV[4] == '1' then n = redis.call('HINCRBY', KEYS[2], member, 1) end
+  taken[#taken + 1] = member
+  taken[#taken + 1] = score
+  taken[#taken + 1] = n
+end
+if ARGV[3] ~= '' then
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[3])
+  if score and tonumber(score) <= now then take(ARGV[3], score) end
+end
+local most = tonumber(ARGV[1]) - (#taken - 1) / 3
+if most > 0 then
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
+  for i = 1, #due, 2 do take(due[i], due[i + 1]) end
+end
+return taken

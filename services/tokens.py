@@ -1,0 +1,165 @@
+"""Operator tokens: who may use the API. Only hashes are stored; the local file is a copy for people.
+
+Writes the key `<namespace>:tokens`: a hash of sha256 hex -> JSON {id, name, created_at}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NewType, Protocol
+
+import msgspec
+from redis.exceptions import RedisError
+
+from services.errors import Unavailable
+
+TokenId = NewType("TokenId", str)
+
+FIRST = "operator"
+
+_PREFIX = "tw_"
+_CACHE_LIMIT = 1024
+_LENGTH_LIMIT = 4096
+
+
+class HashStore(Protocol):
+    """The commands of a Redis client that tokens need."""
+
+    def hget(self, name: str, key: str) -> object: ...
+    def hgetall(self, name: str) -> object: ...
+    def hset(self, name: str, key: str, value: bytes) -> object: ...
+    def hdel(self, name: str, *keys: str) -> object: ...
+
+
+class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a token. `id` is random: it tells nothing about the token. Epoch milliseconds."""
+
+    id: str
+    name: str
+    created_at: int
+
+
+class Tokens:
+    """The tokens of one namespace. A removed one is refused at the latest `cache_s` seconds later."""
+
+    def __init__(
+        self,
+        client: HashStore,
+        *,
+        namespace: str,
+        cache_s: float = 3.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._key = f"{namespace}:tokens"
+        self._cache_s = cache_s
+        self._monotonic = monotonic
+        self._known: dict[str, tuple[TokenId, float]] = {}
+
+    def verify(self, token: str) -> TokenId | None:
+        """Say whose token this is, or None. Looked up by hash, so timing tells nothing about it.
+
+        Raises: Unavailable when the store can not be asked.
+        """
+        if not token or len(token) > _LENGTH_LIMIT:
+            return None
+        digest = _digest(token)
+        cached = self._known.get(digest)
+        if cached is not None and self._monotonic() < cached[1]:
+            return cached[0]
+        record = self._load(digest)
+        if record is None:
+            self._known.pop(digest, None)
+            return None
+        if len(self._known) >= _CACHE_LIMIT:
+            self._known.clear()
+        self._known[digest] = (TokenId(record.id), self._monotonic() + self._cache_s)
+        return TokenId(record.id)
+
+    def ensure_first(self, *, configured: str | None, copy: Path, owns_store: bool = True) -> str | None:
+        """See to it that one operator token exists and that `copy` (0600) holds it; return it.
+
+        A configured token replaces the one before. Without one: the copy is registered again if the store
+        has lost it; otherwise a token is generated, but only for a store that has none, or that belongs
+        to this data directory (`owns_store`). None: tokens exist, and this machine knows none of them.
+        Raises: Unavailable.
+        """
+        records = self._load_all()
+        token = configured or _read_copy(copy)
+        if token is None:
+            if records and not owns_store:
+                return None
+            token = _PREFIX + secrets.token_urlsafe(32)
+        digest = _digest(token)
+        if configured or not records or owns_store:
+            self._replace_first(digest, records)
+        elif digest not in records:
+            return None
+        _write_copy(copy, token)
+        return token
+
+    def _replace_first(self, digest: str, records: dict[str, TokenRecord]) -> None:
+        old = [each for each, record in records.items() if record.name == FIRST and each != digest]
+        try:
+            if digest not in records:
+                record = TokenRecord(
+                    id=secrets.token_hex(6), name=FIRST, created_at=time.time_ns() // 1_000_000
+                )
+                self._client.hset(self._key, digest, msgspec.json.encode(record))
+            if old:
+                self._client.hdel(self._key, *old)
+        except RedisError as error:
+            raise Unavailable("the log store does not answer") from error
+
+    def _load(self, digest: str) -> TokenRecord | None:
+        try:
+            found = self._client.hget(self._key, digest)
+        except RedisError as error:
+            raise Unavailable("the log store does not answer") from error
+        return _record_of(found)
+
+    def _load_all(self) -> dict[str, TokenRecord]:
+        try:
+            found = self._client.hgetall(self._key)
+        except RedisError as error:
+            raise Unavailable("the log store does not answer") from error
+        pairs = found.items() if isinstance(found, dict) else ()
+        records = {_text_of(digest): _record_of(body) for digest, body in pairs}
+        return {digest: record for digest, record in records.items() if record is not None}
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _text_of(value: object) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+
+
+def _record_of(body: object) -> TokenRecord | None:
+    return msgspec.json.decode(body, type=TokenRecord) if isinstance(body, str | bytes) else None
+
+
+def _read_copy(copy: Path) -> str | None:
+    try:
+        text = copy.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return text if text.isprintable() and " " not in text and text else None
+
+
+def _write_copy(copy: Path, token: str) -> None:
+    if _read_copy(copy) == token and copy.stat().st_mode & 0o077 == 0:
+        return
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    draft = copy.with_name(f".{copy.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+    draft.replace(copy)

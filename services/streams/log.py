@@ -1,0 +1,303 @@
+"""Streams of events: append, read, follow, pause. The log store is the only truth.
+
+Writes `log`, `stream`, `key`, `blob`, `recent` and the stream's `advance` due member, by script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from services.errors import Conflict, Defect, KeyReused, NotFound, StreamPaused
+from services.streams.blobs import Body, encode_bodies, fetch_blobs
+from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
+from services.streams.keys import Keys
+from services.streams.store import Arg, RefusedByScript, Store, translated
+from services.streams.tail import Tail
+
+SCAN_PAGE = 500
+DAY_MS = 86_400_000
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the inputs are. `duplicates[i]` says that input i was there before. Times in epoch ms."""
+
+    offsets: list[int]
+    duplicates: list[bool]
+    head: int
+    now: int
+
+
+class Gated(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of pausing or resuming; `changed` is false when it was so already."""
+
+    offset: int
+    head: int
+    now: int
+    changed: bool
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream's head, its row of fields and the events behind its checkpoint."""
+
+    head: int
+    now: int
+    fields: dict[str, bytes]
+    events: list[Event]
+
+    @property
+    def rev(self) -> int:
+        """Counts commits."""
+        return int(self.fields.get("rev", b"0"))
+
+    @property
+    def at(self) -> int:
+        """The offset the stream's processors have reduced."""
+        return int(self.fields.get("at", b"0"))
+
+    @property
+    def own(self) -> tuple[int, int]:
+        """First and last event behind `at` that was reacted to when it was written; (0, 0) for none."""
+        first, _, last = self.fields.get("own", b"").decode().partition("-")
+        return (int(first), int(last)) if last else (0, 0)
+
+    @property
+    def paused(self) -> str | None:
+        """Why the stream is paused."""
+        reason = self.fields.get("paused")
+        return None if reason is None else reason.decode()
+
+
+def fingerprint(one: EventInput) -> str:
+    """What an idempotency key stands for: type and content."""
+    digest = hashlib.sha256(one.type.encode() + b"\n" + bytes(one.payload))
+    return digest.hexdigest()[:32]
+
+
+class Log:
+    """The streams of one store. `woken` is told which stream has news, after the fact is durable."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        *,
+        idempotency_days: int = 7,
+        woken: Callable[[StreamId], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.keys = keys
+        self._idem_ms = idempotency_days * DAY_MS
+        self._woken = woken
+
+    def append(
+        self,
+        stream: StreamId,
+        inputs: Sequence[EventInput],
+        *,
+        create: EventInput | None = None,
+        if_exists: bool = False,
+        expected: Offset | None = None,
+        external: bool = False,
+        existing_wins: bool = False,
+        source: tuple[str, int] | None = None,
+    ) -> Appended:
+        """Append `inputs` in order, durably, at the next offsets.
+
+        `create` goes first when the stream is new. An input whose key is known is not written again.
+        `source` is (stream, n) of a cross-stream append: accepted only as the next n.
+        Raises: NotFound (`if_exists`), KeyReused, Conflict("offset"), StreamPaused (`external`),
+        TooLarge, Overloaded, Unavailable.
+        """
+        bodies = encode_bodies(self.store, self.keys, stream, inputs)
+        extra: list[str] = []
+        first = 7
+        events = []
+        for one, body in zip(inputs, bodies, strict=True):
+            k = b = 0
+            if one.key:
+                extra.append(self.keys.key(stream, one.key))
+                k = first + len(extra) - 1
+            if body.blob:
+                extra.append(self.keys.blob(stream, body.blob))
+                b = first + len(extra) - 1
+            events.append({"k": k, "fp": fingerprint(one), "b": b, "id": body.blob})
+        header: dict[str, object] = {
+            "stream": stream,
+            "channel": self.keys.tail_channel(stream),
+            "create": create is not None,
+            "exists": if_exists,
+            "expected": -1 if expected is None else expected,
+            "external": external,
+            "wins": existing_wins,
+            "source": source[0] if source else "",
+            "n": source[1] if source else 0,
+            "idem_ms": self._idem_ms,
+            "events": events,
+        }
+        args: list[Arg] = [create.encode()] if create else []
+        args += [body.text for body in bodies]
+        try:
+            done = self.store.write("append", [*self._base(stream), *extra], header, args, Appended)
+        except RefusedByScript as refusal:
+            raise _named(refusal, stream) from None
+        if self._woken and not all(done.duplicates):
+            self._woken(stream)
+        return done
+
+    def gate(self, stream: StreamId, event: EventInput, *, paused: str | None) -> Gated:
+        """Pause (`paused` is the reason) or resume (None) with `event`. Raises: NotFound, Unavailable."""
+        shard = self.keys.shard(stream)
+        names = [
+            *self._base(stream),
+            self.keys.parked(stream),
+            self.keys.due(shard, "llm"),
+            self.keys.due(shard, "tool"),
+        ]
+        header: dict[str, object] = {
+            "stream": stream,
+            "channel": self.keys.tail_channel(stream),
+            "paused": paused or "",
+        }
+        try:
+            done = self.store.write("gate", names, header, [event.encode()], Gated)
+        except RefusedByScript as refusal:
+            raise _named(refusal, stream) from None
+        if self._woken and done.changed:
+            self._woken(stream)
+        return done
+
+    def load(self, stream: StreamId, *, limit: int = 256) -> Loaded:
+        """Row, head and the first `limit` events behind the checkpoint, at one instant."""
+        names = [self.keys.log(stream), self.keys.meta(stream), self.keys.clock(self.keys.shard(stream))]
+        raw = self.store.raw("load", names, [limit])
+        assert isinstance(raw, list)
+        flat, entries, head, now = raw
+        fields = {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+        return Loaded(head=head, now=now, fields=fields, events=self._decode(stream, entries))
+
+    def read(
+        self, stream: StreamId, *, after: Offset = 0, limit: int = 100, types: frozenset[str] | None = None
+    ) -> list[Event]:
+        """Events after `after`, oldest first, at most `limit` of `types`."""
+        found: list[Event] = []
+        while len(found) < limit:
+            size = limit if types is None else SCAN_PAGE
+            with translated():
+                entries = self.store.client.xrange(self.keys.log(stream), f"{after + 1}-0", "+", count=size)
+            page = self._decode(stream, entries, types)
+            found += page
+            if len(entries) < size:
+                break
+            after = _offset(entries[-1][0])
+        return found[:limit]
+
+    def read_back(
+        self,
+        stream: StreamId,
+        *,
+        before: Offset | None = None,
+        limit: int = 100,
+        types: frozenset[str] | None = None,
+    ) -> list[Event]:
+        """Events before `before` (or the head), newest first, at most `limit` of `types`."""
+        found: list[Event] = []
+        while len(found) < limit and before != 1:
+            size = limit if types is None else SCAN_PAGE
+            top = "+" if before is None else f"{before - 1}-0"
+            with translated():
+                entries = self.store.client.xrevrange(self.keys.log(stream), top, "-", count=size)
+            found += self._decode(stream, entries, types)
+            if len(entries) < size:
+                break
+            before = _offset(entries[-1][0])
+        return found[:limit]
+
+    def get(self, stream: StreamId, offset: Offset) -> Event | None:
+        """The event at `offset`."""
+        found = self.read(stream, after=offset - 1, limit=1)
+        return found[0] if found and found[0].offset == offset else None
+
+    def head(self, stream: StreamId) -> Offset:
+        """The last offset; 0 when the stream does not exist."""
+        return self.load(stream, limit=0).head
+
+    def tail(self, stream: StreamId, *, after: Offset) -> Tail:
+        """Follow the stream from `after` on, without gap or repeat."""
+        return Tail(self.store, self.keys.tail_channel(stream), lambda at: self.read(stream, after=at, limit=200), after)
+
+    def recent(self, *, before_ms: int | None = None, limit: int = 50) -> list[tuple[StreamId, int]]:
+        """Streams with the newest append first, and when it was. `before_ms` pages on."""
+        top = "+inf" if before_ms is None else f"({before_ms}"
+        with translated():
+            pipe = self.store.client.pipeline(transaction=False)
+            for shard in range(self.keys.shards):
+                pipe.zrevrangebyscore(self.keys.recent(shard), top, "-inf", 0, limit, withscores=True)
+            pages = pipe.execute()
+        merged = [(StreamId(name.decode()), int(score)) for page in pages for name, score in page]
+        merged.sort(key=lambda pair: (-pair[1], pair[0]))
+        return merged[:limit]
+
+    def _base(self, stream: StreamId) -> list[str]:
+        shard = self.keys.shard(stream)
+        return [
+            self.keys.log(stream),
+            self.keys.meta(stream),
+            self.keys.due(shard, "advance"),
+            self.keys.op(shard, "{op}"),
+            self.keys.clock(shard),
+            self.keys.recent(shard),
+        ]
+
+    def _decode(
+        self, stream: StreamId, entries: Sequence[tuple[bytes, object]], types: frozenset[str] | None = None
+    ) -> list[Event]:
+        rows = [(_offset(id), _fields(body)) for id, body in entries]
+        blobs = fetch_blobs(self.store, self.keys, stream, [f[b"b"].decode() for _, f in rows if b"b" in f])
+        events = []
+        for offset, fields in rows:
+            try:
+                event = decode_entry(offset, int(fields[b"t"]), fields[b"e"])
+            except (msgspec.DecodeError, KeyError) as error:
+                raise Defect(f"event {stream}@{offset} can not be read") from error
+            if types is not None and event.type not in types:
+                continue
+            if b"b" in fields:
+                blob = fields[b"b"].decode()
+                if blob not in blobs:
+                    raise Defect(f"the body of event {stream}@{offset} is gone")
+                event = msgspec.structs.replace(event, payload=msgspec.Raw(blobs[blob]))
+            events.append(event)
+        return events
+
+
+def body_args(bodies: Sequence[Body]) -> list[Arg]:
+    """The texts of encoded bodies."""
+    return [body.text for body in bodies]
+
+
+def _offset(id: bytes) -> Offset:
+    return int(id.partition(b"-")[0])
+
+
+def _fields(body: object) -> dict[bytes, bytes]:
+    if isinstance(body, dict):
+        return body
+    assert isinstance(body, list)
+    return dict(zip(body[::2], body[1::2], strict=True))
+
+
+def _named(refusal: RefusedByScript, stream: StreamId) -> Exception:
+    match refusal.reason:
+        case "not_found":
+            return NotFound(f"session {stream}")
+        case "key_reused":
+            return KeyReused("the idempotency key was used before with other content")
+        case "paused":
+            return StreamPaused(refusal.detail)
+        case "blob":
+            return Conflict("blob")
+        case other:
+            return Defect(f"append refused: {other}")

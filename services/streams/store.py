@@ -1,0 +1,214 @@
+"""The one way to the log store: connections, scripts, and the translation of its errors.
+
+Owns no key. Every thread has a connection of its own. Nothing above this module sees a redis error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+from redis.retry import Retry
+
+from services.errors import Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
+
+Reply = TypeVar("Reply")
+Arg = bytes | str | int | float
+LUA = Path(__file__).parent / "lua"
+INCLUDES = {"commit": ("_prelude", "_commit"), "settle": ("_prelude", "_commit")}
+PLAIN = frozenset({"load", "take", "give_back", "renew", "reap"})
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What a script answers instead of writing."""
+
+    refused: str = ""
+    detail: str = ""
+
+
+class Script(msgspec.Struct, frozen=True):
+    """One script: its text and the digest the server knows it by."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def read_script(name: str) -> Script:
+    """Assemble a script from its file and what it includes."""
+    parts = INCLUDES.get(name, () if name in PLAIN else ("_prelude",))
+    text = "\n".join((LUA / f"{part}.lua").read_text() for part in (*parts, name))
+    return script_of(name, text)
+
+
+def script_of(name: str, text: str) -> Script:
+    """A script from its full text."""
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what redis raises into this project's errors."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError) as error:
+        raise Unavailable(f"the store does not answer ({type(error).__name__})") from error
+    except OutOfMemoryError as error:
+        raise Overloaded("store_full", retry_after_s=30) from error
+    except ResponseError as error:
+        raise _response_error(str(error)) from error
+    except RedisError as error:
+        raise Unavailable(f"the store failed ({type(error).__name__})") from error
+
+
+def _response_error(text: str) -> Exception:
+    if "OOM" in text:
+        return Overloaded("store_full", retry_after_s=30)
+    if text.startswith("MISCONF") or "MISCONF" in text:
+        return Overloaded("store_disk", retry_after_s=30)
+    if "UNBLOCKED" in text or "LOADING" in text:
+        return Unavailable("the store is starting")
+    return Defect(f"the store refused a script: {text[:200]}")
+
+
+class Store:
+    """Connections to one server and the scripts that run there.
+
+    `timeout_s` bounds a single answer; a lost one is asked for again, which every writing script
+    recognises by its operation id.
+    """
+
+    def __init__(
+        self, url: str, *, timeout_s: float = 3.0, retries: int = 3, read: Callable[[str], Script] = read_script
+    ) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._read = read
+        self._local = threading.local()
+        self._scripts: dict[str, Script] = {}
+        self._open: list[redis.Redis] = []
+        self._lock = threading.Lock()
+
+    @property
+    def client(self) -> redis.Redis:
+        """This thread's connection. Wrap its use in `translated()`."""
+        found: redis.Redis | None = getattr(self._local, "client", None)
+        if found is None:
+            found = self.connect(single=True)
+            self._local.client = found
+        return found
+
+    def connect(self, *, single: bool = False, timeout_s: float | None = None) -> redis.Redis:
+        """A client of its own, for example for publish/subscribe. Closed with the store."""
+        tcp = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
+        made = redis.Redis.from_url(
+            self.url,
+            socket_timeout=timeout_s or self._timeout_s,
+            socket_connect_timeout=2,
+            health_check_interval=10,
+            **tcp,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
+            single_connection_client=single,
+            protocol=2,
+        )
+        with self._lock:
+            self._open.append(made)
+        return made
+
+    def forget(self, client: redis.Redis) -> None:
+        """A client from `connect` was closed by its user."""
+        with self._lock:
+            if client in self._open:
+                self._open.remove(client)
+
+    def close(self) -> None:
+        """Close every connection any thread opened."""
+        with self._lock:
+            clients, self._open = self._open, []
+        for client in clients:
+            client.close()
+        self._local = threading.local()
+
+    def raw(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> object:
+        """Run a script that writes nothing, or whose repeats are harmless."""
+        with translated():
+            return self._evaluate(name, keys, args)
+
+    def write(
+        self, name: str, keys: Sequence[str], header: dict[str, object], bodies: Sequence[Arg], reply: type[Reply]
+    ) -> Reply:
+        """Run a writing script once, however often its reply gets lost.
+
+        The key of the operation's reply is the fourth; its `{op}` is filled in here. Raises: Conflict for a
+        refusal of kind rev/head/job, Refused for others (`Refusal` as argument), Unavailable, Overloaded.
+        """
+        op = uuid.uuid4().hex
+        filled = [key.replace("{op}", op) if i == 3 else key for i, key in enumerate(keys)]
+        header = {**header, "op": op, "again": False}
+        with translated():
+            try:
+                raw = self._evaluate(name, filled, [msgspec.json.encode(header), *bodies])
+            except OutOfMemoryError:
+                raise
+            except NoScriptError:
+                raise
+            except ResponseError as error:
+                if not isinstance(_response_error(str(error)), Defect):
+                    raise
+                header["again"] = True
+                raw = self._evaluate(name, filled, [msgspec.json.encode(header), *bodies])
+        assert isinstance(raw, bytes)
+        if raw.startswith(b'{"refused"') or b'"refused":' in raw[:400]:
+            raise_refusal(msgspec.json.decode(raw, type=Refusal))
+        return msgspec.json.decode(raw, type=reply)
+
+    def _evaluate(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> object:
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self._read(name)
+        client = self.client
+        try:
+            return client.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            client.script_load(script.text)
+            return client.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+
+
+class RefusedByScript(Refused):
+    """A script's refusal that its caller must name properly."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.refused)
+        self.reason = refusal.refused
+        self.detail = refusal.detail
+
+
+def raise_refusal(refusal: Refusal) -> None:
+    """Raise the error that a refusal stands for."""
+    if refusal.refused in ("rev", "head", "job_settled", "job_exists", "offset", "gap"):
+        raise Conflict(refusal.refused)
+    if refusal.refused == "revoked":
+        raise Revoked("the lease of this process is over")
+    if refusal.refused in ("type", "too_many"):
+        raise Defect(f"a key has the wrong type or a commit is too large: {refusal.detail}")
+    if refusal.refused:
+        raise RefusedByScript(refusal)

@@ -19,7 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
 
-_MODEL = re.compile(r"offline|[a-z][a-z0-9_-]*:[^\s,]+")
+MODEL_PATTERN = r"offline|[a-z][a-z0-9_-]*:[^\s,]+"
+
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")
 _STORE_SCHEMES = ("redis", "rediss", "unix")
@@ -114,7 +115,7 @@ def namespace_of(text: str) -> str:
 
 def model_of(text: str) -> str:
     """`offline` or `<provider>:<model>`; whether the provider exists is checked where it is made."""
-    if not _MODEL.fullmatch(text):
+    if not re.fullmatch(MODEL_PATTERN, text):
         raise ValueError(f"must be offline or <provider>:<model>, not {text!r}")
     return text
 

@@ -1,0 +1,46 @@
+"""Keys of `turnwright.toml` that are right alone and wrong together.
+
+Looks at the document as it was written, so that a mistake elsewhere does not hide these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from services.config.problems import Problem
+from services.config.schema import Limits
+
+
+def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
+    """Everything that does not fit together; values of a wrong type are left to the schema."""
+    yield from _double_prompts(document.get("agents"))
+    yield from _impossible_times(document.get("limits"))
+    yield from _double_attachments(document.get("processors"))
+
+
+def _double_prompts(agents: object) -> Iterator[Problem]:
+    for name, agent in agents.items() if isinstance(agents, dict) else ():
+        if isinstance(agent, dict) and "system_prompt" in agent and "system_prompt_file" in agent:
+            yield Problem(("agents", name, "system_prompt_file"), "system_prompt is given too: keep one")
+
+
+def _impossible_times(limits: object) -> Iterator[Problem]:
+    table = limits if isinstance(limits, dict) else {}
+    for shorter, longer in (("llm_idle_s", "llm_wall_s"), ("llm_wall_s", "job_expires_s")):
+        low, high = (table.get(key, Limits.model_fields[key].default) for key in (shorter, longer))
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            key, wrong = (
+                (shorter, f"longer than {longer}")
+                if shorter in table
+                else (longer, f"shorter than {shorter}")
+            )
+            yield Problem(("limits", key), f"must not be {wrong} ({high if key == shorter else low})")
+
+
+def _double_attachments(processors: object) -> Iterator[Problem]:
+    seen: list[tuple[object, object]] = []
+    for index, table in enumerate(processors if isinstance(processors, list) else ()):
+        if isinstance(table, dict) and "name" in table:
+            if (attachment := (table["name"], table.get("streams", "*"))) in seen:
+                yield Problem(("processors", index), "is there twice")
+            seen.append(attachment)

@@ -1,0 +1,110 @@
+"""What is wrong in `turnwright.toml`, in words: what the schema found, and where."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import NamedTuple
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from services.config.schema import AgentConfig, Attachment, Config, Limits, Retention
+from services.config.toml_lines import KeyPath
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "agents": AgentConfig,
+    "limits": Limits,
+    "retention": Retention,
+    "processors": Attachment,
+}
+_SECRET_WORDS = re.compile(r"secret|token|password|api_?key|credential", re.IGNORECASE)
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+_WORDS = {
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "mapping_type": "must be a table",
+    "model_type": "must be a table",
+    "too_short": "may not be empty",
+    "string_too_short": "may not be empty",
+    "string_pattern_mismatch": "an agent's name is up to 64 of a-z, 0-9, _ and -, and starts with a letter",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "value_error": "{error}",
+}
+
+
+class Problem(NamedTuple):
+    """Something wrong at `path` of the document."""
+
+    path: KeyPath
+    message: str
+
+    def __str__(self) -> str:
+        return f"{dotted(self.path)}: {self.message}" if self.path else self.message
+
+
+def problems_of(error: ValidationError, document: object) -> list[Problem]:
+    """Everything the schema found in `document`, in its order."""
+    found = error.errors(include_url=False, include_input=False)
+    return [_problem_of(each, document) for each in found if not _is_consequence(each, found)]
+
+
+def dotted(path: KeyPath) -> str:
+    """`path` as one would write it in TOML; list positions in brackets, counted from 0."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else json.dumps(part))
+    return text
+
+
+def _is_consequence(found: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """A list is called too short when none of its entries was right."""
+    path = found["loc"]
+    return found["type"] == "too_short" and any(
+        other["loc"][: len(path)] == path for other in others if other is not found
+    )
+
+
+def _problem_of(found: ErrorDetails, document: object) -> Problem:
+    path, kind, details = found["loc"], found["type"], found.get("ctx", {})
+    if kind == "extra_forbidden":
+        return Problem(path, _unknown(path))
+    if kind != "missing":
+        path = _written(path, document)
+    words = _WORDS.get(kind)
+    return Problem(path, words.format(**details) if words else found["msg"][:1].lower() + found["msg"][1:])
+
+
+def _written(path: KeyPath, document: object) -> KeyPath:
+    """The part of `path` that the document has: a single text may stand for a list."""
+    for length, part in enumerate(path):
+        match document:
+            case dict() if part in document:
+                document = document[part]
+            case list() if isinstance(part, int):
+                document = document[part]
+            case _:
+                return path[:length]
+    return path
+
+
+def _unknown(path: KeyPath) -> str:
+    key = str(path[-1])
+    if _SECRET_WORDS.search(key):
+        return "unknown key; secrets have no place here, they come from the environment"
+    table: type[BaseModel] = Config if len(path) == 1 else _TABLES[str(path[0])]
+    near = difflib.get_close_matches(key, table.model_fields, 1)
+    return f"unknown key, did you mean {near[0]}?" if near else "unknown key"

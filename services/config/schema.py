@@ -1,0 +1,169 @@
+"""What `turnwright.toml` may say, with defaults and bounds: the one source of checks and JSON Schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from services.variables import MODEL_PATTERN, model_of
+
+Policy: TypeAlias = Literal["follow_up", "steer", "collect", "silent"]
+
+AGENT_PATTERN = "[a-z][a-z0-9_-]{0,63}"
+_NAME_PATTERN = "[A-Za-z][A-Za-z0-9_.-]{0,63}"
+
+
+def _name_of(text: str) -> str:
+    if not re.fullmatch(_NAME_PATTERN, text):
+        raise ValueError("must be a name: up to 64 letters, digits, _, . and -, starting with a letter")
+    return text
+
+
+def _listed(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+def _text(pattern: str) -> dict[str, object]:
+    return {"type": "string", "pattern": f"^(?:{pattern})$"}
+
+
+def _several(one: dict[str, object]) -> dict[str, object]:
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+AgentName = Annotated[str, Field(pattern=f"^{AGENT_PATTERN}$")]
+Name = Annotated[str, AfterValidator(_name_of), WithJsonSchema(_text(_NAME_PATTERN))]
+ModelName = Annotated[str, AfterValidator(model_of), WithJsonSchema(_text(MODEL_PATTERN))]
+Models = Annotated[tuple[ModelName, ...], Field(min_length=1, strict=False), BeforeValidator(_listed)]
+ToolNames = Annotated[tuple[Name, ...], Field(strict=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class AgentConfig(_Table):
+    """`[agents.<name>]`: who answers."""
+
+    system_prompt: str = Field(default="", max_length=262_144)
+    """What the model is told before the conversation; once loaded, the content of a named file too."""
+
+    system_prompt_file: Annotated[
+        str | None, Field(min_length=1), WithJsonSchema({"type": "string", "minLength": 1})
+    ] = None
+    """A file with the system prompt, relative to this one. None once it is loaded."""
+
+    model: Annotated[Models | None, WithJsonSchema(_several(_text(MODEL_PATTERN)))] = None
+    """The model, or several in failover order. Absent: what TURNWRIGHT_MODEL says."""
+
+    tools: Annotated[ToolNames | None, WithJsonSchema({"type": "array", "items": _text(_NAME_PATTERN)})] = (
+        None
+    )
+    """The tools it may call. Absent: all; empty: none."""
+
+    policy: Policy = "follow_up"
+    """What an input does while a turn is running, unless the input says otherwise."""
+
+    debounce_ms: int = Field(default=0, ge=0, le=60_000)
+    """How long an input waits for more of them before the turn starts."""
+
+    max_steps: int = Field(default=20, ge=1, le=200)
+    """LLM requests in one turn."""
+
+    max_turns_without_human: int = Field(default=20, ge=1, le=1000)
+    """Turns in a row that no person asked for."""
+
+
+class Limits(_Table):
+    """`[limits]`: bounds of one session, one call and one web process."""
+
+    max_prompt_bytes: int = Field(default=262_144, ge=1024, le=1_048_576)
+    """The largest body of a prompt."""
+
+    max_pending_inputs: int = Field(default=1000, ge=1, le=10_000)
+    """Inputs of one session that no request has listed yet."""
+
+    live_streams: int = Field(default=64, ge=1, le=10_000)
+    """Live event streams of one web process."""
+
+    events_per_minute: int = Field(default=6000, ge=60, le=6_000_000)
+    """Events one stream may gain in the long run before its circuit breaker pauses it."""
+
+    events_burst: int = Field(default=50_000, ge=100, le=10_000_000)
+    """Events one stream may gain at once beyond that."""
+
+    llm_idle_s: float = Field(default=60.0, ge=1, le=3600)
+    """The longest silence of a model within a call."""
+
+    llm_wall_s: float = Field(default=600.0, ge=1, le=86_400)
+    """The longest call of a model."""
+
+    job_expires_s: float = Field(default=3600.0, ge=1, le=604_800)
+    """How long a job may take with all its attempts."""
+
+
+class Retention(_Table):
+    """`[retention]`: how long what is no longer needed is kept."""
+
+    idempotency_days: int = Field(default=7, ge=1, le=365)
+    """How long a repeated key finds its first event."""
+
+    settled_jobs_hours: int = Field(default=24, ge=1, le=8760)
+    """How long the record of a settled job is kept."""
+
+
+class Attachment(_Table):
+    """One of `[[processors]]`: an installed processor and the streams it follows."""
+
+    name: Name
+    """The processor."""
+
+    streams: str = Field(default="*", min_length=1, max_length=200)
+    """A pattern of stream ids, with * and ? as in file names."""
+
+
+class Config(_Table):
+    """The whole file."""
+
+    agents: Mapping[AgentName, AgentConfig] = Field(
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
+    )
+    limits: Limits = Field(default_factory=Limits)
+    retention: Retention = Field(default_factory=Retention)
+    processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hex digits that change with anything that is in effect, prompts in files included."""
+        effective = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(effective.encode()).hexdigest()[:12]
+
+
+class _TomlSchema(GenerateJsonSchema):
+    """Leaves out what TOML can not say (null), and titles that only repeat the key."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        written = super().default_schema(schema)
+        return {key: value for key, value in written.items() if key != "default" or value is not None}
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+def json_schema() -> dict[str, object]:
+    """The file's JSON Schema (2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(schema_generator=_TomlSchema),
+        "title": "turnwright.toml",
+    }

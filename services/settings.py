@@ -131,6 +131,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def find_config(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where `turnwright.toml` is, whatever else is wrong with the environment; None: nowhere."""
+    return _Reader(environ).read("CONFIG", existing_file, None) or _config_here()
+
+
 def store_addresses(settings: Settings) -> tuple[str, str]:
     """The URLs of log store and broker: as set, otherwise the embedded ones. Raises: Unavailable."""
     if settings.store_url and settings.broker_url:

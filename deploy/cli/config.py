@@ -1,0 +1,117 @@
+"""`turnwright config`: check environment and configuration file, publish the file's schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from services.errors import ConfigurationError
+from services.settings import Settings, find_config, load_settings
+from services.variables import without_password
+
+if TYPE_CHECKING:
+    from services.config import Config
+
+T = TypeVar("T")
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration or show its schema."""
+
+
+@config.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(path: Path | None, as_json: bool) -> None:
+    """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
+    from services.config import load_config  # here: loading the schema would slow every command down
+
+    problems: list[str] = []
+    settings = _collect(load_settings, problems)
+    file = path.absolute() if path else find_config()
+    loaded = _collect(lambda: load_config(file), problems)
+    if settings is None or loaded is None:
+        _complain(problems, as_json=as_json)
+    elif as_json:
+        effective = {"settings": _settings_view(settings), "config": loaded.model_dump(mode="json")}
+        click.echo(json.dumps({"ok": True, "problems": [], **effective, "hash": loaded.hash}, indent=2))
+    else:
+        for name, value in _summary(settings, loaded, file).items():
+            click.echo(f"{name:<16}{value}")
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of turnwright.toml."""
+    from services.config import json_schema  # here: loading the schema would slow every command down
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _collect(load: Callable[[], T], problems: list[str]) -> T | None:
+    try:
+        return load()
+    except ConfigurationError as error:
+        problems += error.problems
+        return None
+
+
+def _complain(problems: list[str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "problems": problems}, indent=2))
+    else:
+        click.echo("\n".join(problems), err=True)
+    sys.exit(2)
+
+
+def _settings_view(settings: Settings) -> dict[str, object]:
+    """Nothing secret: a token is only said to be there, addresses are without password."""
+    return {
+        "home": str(settings.home),
+        "host": settings.host,
+        "port": settings.port,
+        "store": _address(settings.store_url),
+        "broker": _address(settings.broker_url),
+        "namespace": settings.namespace,
+        "api_token": "given" if settings.api_token else "generated",
+        "url": settings.url,
+        "public_url": settings.public_url,
+        "trusted_proxies": [str(network) for network in settings.trusted_proxies],
+        "workers": settings.workers,
+        "slots": settings.slots,
+        "models": list(settings.models),
+        "metrics_open": settings.metrics_open,
+        "log_level": settings.log_level,
+        "log_format": settings.log_format,
+    }
+
+
+def _summary(settings: Settings, loaded: Config, file: Path | None) -> dict[str, str]:
+    models = ", ".join(settings.models)
+    if settings.models == ("offline",) and settings.openai_key_found:
+        models += " (OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>)"
+    return {
+        "configuration": f"{file or 'no file, built-in defaults'} (hash {loaded.hash})",
+        "agents": ", ".join(sorted(loaded.agents)),
+        "processors": ", ".join(f"{each.name} on {each.streams}" for each in loaded.processors) or "none",
+        "model": models,
+        "data directory": str(settings.home),
+        "address": f"{settings.host}:{settings.port or '8080, or the next free port'}",
+        "log store": _address(settings.store_url),
+        "broker": _address(settings.broker_url),
+        "namespace": settings.namespace,
+        "API token": "given" if settings.api_token else "generated at first start",
+        "metrics": "open to everybody" if settings.metrics_open else "with a token",
+        "workers": f"{settings.workers} with {settings.slots} threads each",
+        "logs": f"{settings.log_level}, {settings.log_format}",
+    }
+
+
+def _address(url: str | None) -> str:
+    return without_password(url) if url else "embedded"

@@ -156,6 +156,14 @@ class LLMSettled(Payload):
     error: str = ""
 
 
+class LLMCancelRequested(Payload):
+    """The holder of `job` is to stop; at `deadline` (epoch ms) the turn goes on without it."""
+
+    job: str
+    deadline: int
+    then: Literal["cancelled", "superseded"]
+
+
 class HistoryWindowed(Payload):
     """Whole turns before `first_turn` were left out of `job` to fit the model's context."""
 
@@ -230,6 +238,7 @@ SHAPES: dict[str, type[Payload]] = {
     "llm.requested": LLMRequested,
     "llm.started": JobStarted,
     "llm.attempt_failed": AttemptEnded,
+    "llm.cancel_requested": LLMCancelRequested,
     "llm.settled": LLMSettled,
     "history.windowed": HistoryWindowed,
     "tool.requested": ToolRequested,

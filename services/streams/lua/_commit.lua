@@ -2,9 +2,9 @@
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
 --      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
 --      14.. job hashes and blobs(string), by index
--- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], drop: [field], events: [{a: ARGV index, b, id}],
---     jobs: [{k, kind, id, delay_ms, expires_ms, claim}], settles: [{k, kind, id, token}], cancels: [{k, id}],
---     outbox: [{a}], outbox_next, timer, behind, pause, incarnation, channel, cancel_channel}
+-- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
+--     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect}], settles: [{k, kind, id, token}], cancels: [{k, id}],
+--     outbox: [{a, n}], outbox_next, timer, behind, pause, incarnation, channel, cancel_channel}
 local DUE = { llm = 8, tool = 9, deliver = 10 }
 
 local function commit_types()
@@ -40,7 +40,7 @@ local function write_job(c, j, now)
   local claimed = j.claim
   redis.call('HSET', KEYS[j.k], 'kind', j.kind, 'stream', c.stream, 'state', claimed and 'started' or 'requested',
     'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', now + j.delay_ms,
-    'since', now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '')
+    'since', now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect)
   if claimed then
     redis.call('ZADD', KEYS[11], now, j.kind .. '|' .. j.id)
   else
@@ -81,7 +81,6 @@ local function write_commit(c, op, mark, head, found, now)
   if c.pause ~= '' then set('paused', c.pause) end
   if #c.outbox > 0 then set('outbox', c.outbox_next) end
   redis.call(unpack(row))
-  for _, name in ipairs(c.drop) do redis.call('HDEL', KEYS[2], name) end
   for _, j in ipairs(c.jobs) do write_job(c, j, now) end
   for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token) end
   for _, x in ipairs(c.cancels) do

@@ -1,0 +1,1 @@
+"""What follows: processors reduce a stream to state and react to it with decisions."""

@@ -1,0 +1,205 @@
+"""Advancing a stream: load, plan, commit; and settling a job together with the commit that follows.
+
+Writes through `commit` and `settle` only. Needs no lease: of two that advance one stream the slower one
+finds a higher `rev` and starts over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from services.errors import Conflict
+from services.processors.commit import CommitReply, Draft, SettleReply
+from services.processors.contract import StartJob
+from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
+from services.processors.registry import ProcessorRegistry
+from services.processors.rows import Row, rows_of
+from services.streams.event import Event, EventInput, JobId, StreamId
+from services.streams.log import Loaded, Log
+from services.streams.store import RefusedByScript
+from services.streams.vocabulary import ProcessorAttached
+
+ATTEMPTS = 8
+CHUNK = 500
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream as this process left it: everything reduced up to `head`, nothing unread."""
+
+    rev: int
+    head: int
+    fields: Mapping[str, bytes]
+
+
+class Advanced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit left behind. `claimed` are ours to run now, `owed` wait for anybody with a free slot.
+
+    `behind`: the stream is due again at once; `timer`: at that epoch ms. `standing` is None when others
+    appended meanwhile.
+    """
+
+    claimed: tuple[StartJob, ...] = ()
+    owed: tuple[StartJob, ...] = ()
+    delivers: bool = False
+    behind: bool = False
+    timer: int | None = None
+    now: int = 0
+    standing: Standing | None = None
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A claimed job: who may settle it."""
+
+    kind: str
+    id: JobId
+    stream: StreamId
+    token: int
+
+
+class Advancer:
+    """Advances streams in the name of one incarnation."""
+
+    def __init__(self, log: Log, registry: ProcessorRegistry, incarnation: str) -> None:
+        self._log = log
+        self._registry = registry
+        self._incarnation = incarnation
+
+    def advance(self, stream: StreamId, claimer: Claimer = claim_nothing) -> Advanced:
+        """Commit what follows from everything unread, up to a bounded chunk.
+
+        Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
+        """
+        for left in reversed(range(ATTEMPTS)):
+            loaded = self._load(stream)
+            if loaded.head == 0:
+                return Advanced()
+            drawn = self._plan(stream, loaded, loaded.events, claimer)
+            draft = Draft(self._log.store, self._log.keys, stream, self._incarnation)
+            header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
+            try:
+                reply = self._log.store.write("commit", draft.keys(), header, draft.bodies, CommitReply)
+            except Conflict:
+                if not left:
+                    raise
+                continue
+            except RefusedByScript as refusal:
+                if refusal.reason != "paused" or not left:
+                    raise
+                claimer = claim_nothing
+                continue
+            return _advanced(drawn, reply, loaded.fields)
+        raise Conflict("rev")
+
+    def stand(self, stream: StreamId) -> Loaded:
+        """The stream as it is now, with everything unread."""
+        return self._load(stream)
+
+    def settle(
+        self, held: Held, outcome: Sequence[EventInput], standing: Standing | None, claimer: Claimer = claim_nothing
+    ) -> Advanced | None:
+        """Settle a job with `outcome`, and ride the next commit when nothing came between.
+
+        None when the job was settled or taken over before: the outcome counts for nothing.
+        Raises: Unavailable, Revoked.
+        """
+        draft = Draft(self._log.store, self._log.keys, held.stream, self._incarnation)
+        job = {"k": draft.job(held.id), "kind": held.kind, "id": held.id, "token": held.token}
+        header: dict[str, object] = {
+            "stream": held.stream,
+            "channel": self._log.keys.tail_channel(held.stream),
+            "job": job,
+            "events": draft.events(outcome),
+        }
+        drawn = None if standing is None else self._ride(held.stream, outcome, standing, claimer)
+        if drawn is not None and standing is not None:
+            header["c"] = draft.commit(drawn, rev=standing.rev, known=standing.fields)
+        try:
+            reply = self._log.store.write("settle", draft.keys(), header, draft.bodies, SettleReply)
+        except RefusedByScript as refusal:
+            if refusal.reason == "late":
+                return None
+            raise
+        if reply.commit is None or drawn is None or standing is None:
+            return Advanced(behind=True, now=reply.now)
+        return _advanced(drawn, reply.commit, standing.fields)
+
+    def _ride(
+        self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer
+    ) -> Plan | None:
+        now = int(standing.fields.get("now", b"0"))
+        events = [one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome)]
+        loaded = Loaded(
+            head=standing.head + len(events), now=now, fields=dict(standing.fields), events=events
+        )
+        if loaded.paused is not None:
+            claimer = claim_nothing
+        return self._plan(stream, loaded, events, claimer)
+
+    def _plan(
+        self, stream: StreamId, loaded: Loaded, events: Sequence[Event], claimer: Claimer
+    ) -> Plan:
+        rows = rows_of(loaded.fields)
+        attached = [e.decode(ProcessorAttached).name for e in events if e.type == "processor.attached"]
+        processors = self._registry.of(stream, rows, attached)
+        versions = {p.contract.name: p.contract.version for p in processors}
+        reading = Reading(
+            stream=stream,
+            at=loaded.at,
+            own=loaded.own,
+            rows=rows,
+            states={n[2:]: v for n, v in loaded.fields.items() if n.startswith("s:")},
+            events=events,
+            lagging={
+                name: self._missed(stream, row, versions[name], loaded.at)
+                for name, row in self._laggards(rows, versions, loaded.at)
+            },
+            now_ms=loaded.now,
+        )
+        return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
+
+    def _laggards(
+        self, rows: Mapping[str, Row], versions: Mapping[str, int], at: int
+    ) -> list[tuple[str, Row]]:
+        fresh = Row(version=0, offset=0)
+        found = [(name, rows.get(name, fresh)) for name in versions]
+        return [
+            (name, row)
+            for name, row in found
+            if at and row.status == "ok" and (row.offset is not None or row.version < versions[name])
+        ]
+
+    def _missed(self, stream: StreamId, row: Row, version: int, at: int) -> list[Event]:
+        start = 0 if row.version < version or row.offset is None else row.offset
+        return [e for e in self._log.read(stream, after=start, limit=CHUNK) if e.offset <= at]
+
+    def _load(self, stream: StreamId) -> Loaded:
+        """Load; page on until everything this stream's processors wrote themselves is read."""
+        loaded = self._log.load(stream)
+        events = list(loaded.events)
+        while events and events[-1].offset < min(loaded.own[1], loaded.head):
+            events += self._log.read(stream, after=events[-1].offset, limit=CHUNK)
+        return msgspec.structs.replace(loaded, events=events)
+
+
+def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes]) -> Advanced:
+    standing = None
+    if reply.moved and not drawn.behind:
+        fields = dict(known) | drawn.after
+        fields |= {"rev": str(reply.rev).encode(), "at": str(reply.head).encode(), "own": b""}
+        fields["now"] = str(reply.now).encode()
+        if drawn.appends:
+            fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
+        if drawn.pause:
+            fields["paused"] = drawn.pause.encode()
+        standing = Standing(rev=reply.rev, head=reply.head, fields=fields)
+    return Advanced(
+        claimed=tuple(job for job in drawn.jobs if job.id in drawn.claimed),
+        owed=tuple(job for job in drawn.jobs if job.id not in drawn.claimed),
+        delivers=bool(drawn.appends),
+        behind=not reply.moved or drawn.behind,
+        timer=drawn.timer,
+        now=reply.now,
+        standing=standing,
+    )

@@ -1,0 +1,1 @@
+"""The agent: from inputs to turns, requests, tool calls and answers."""

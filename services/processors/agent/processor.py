@@ -1,0 +1,276 @@
+"""The agent processor: decides when a turn starts, what it asks for, and how it ends.
+
+Decisions are taken from the state alone, so a reaction that runs again after a crash decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.processors.agent.rules import Rules
+from services.processors.agent.state import AgentState, Turn, offsets, reduce
+from services.processors.contract import (
+    CancelJob,
+    Contract,
+    Decision,
+    Emit,
+    Moment,
+    Processor,
+    SettleJob,
+    StartJob,
+)
+from services.streams.event import Event, EventInput, JobId
+from services.streams.vocabulary import (
+    CancelRequested,
+    InputReceived,
+    LLMCancelRequested,
+    LLMRequested,
+    LLMSettled,
+    Payload,
+    ToolCall,
+    ToolRequested,
+    ToolSettled,
+    TurnOutcome,
+    TurnSettled,
+    TurnStarted,
+)
+
+CANCEL_WAIT_MS = 2_000
+DEBOUNCE_STRETCH = 10
+RulesOf = Callable[[str], Rules]
+
+
+class Agent(Processor[AgentState]):
+    """Runs the turns of one session. `rules_of` gives the limits of an agent by name, as configured now."""
+
+    contract = Contract(
+        name="agent",
+        version=1,
+        consumes=frozenset(
+            {
+                "stream.created",
+                "input.received",
+                "input.withdrawn",
+                "turn.cancel_requested",
+                "turn.started",
+                "turn.settled",
+                "llm.requested",
+                "llm.started",
+                "llm.cancel_requested",
+                "llm.settled",
+                "tool.requested",
+                "tool.started",
+                "tool.settled",
+            }
+        ),
+        emits=frozenset(
+            {
+                "turn.started",
+                "turn.settled",
+                "llm.requested",
+                "llm.cancel_requested",
+                "llm.settled",
+                "tool.requested",
+                "tool.settled",
+            }
+        ),
+    )
+    state = AgentState
+
+    def __init__(self, rules_of: RulesOf) -> None:
+        self._rules_of = rules_of
+
+    def reduce(self, state: AgentState, event: Event) -> AgentState:
+        """See `state.reduce`."""
+        return reduce(state, event)
+
+    def react(self, state: AgentState, event: Event, moment: Moment) -> Sequence[Decision]:
+        """The next steps of the session after `event`."""
+        turn = state.turn
+        match event.type:
+            case "input.received" | "turn.settled" | "input.withdrawn":
+                return self._on_input(state, event, moment)
+            case "turn.cancel_requested":
+                return self._on_cancel(state, event.decode(CancelRequested), moment)
+            case "turn.started":
+                return self._request(state, turn, event, moment) if turn and turn.phase == "started" else ()
+            case "llm.settled" if turn and turn.phase == "decide":
+                return self._on_llm(state, turn, event.decode(LLMSettled))
+            case "tool.settled" if turn and turn.phase == "tools" and not turn.tools:
+                return self._request(state, turn, event, moment)
+            case _:
+                return ()
+
+    def wakes_at(self, state: AgentState) -> int | None:
+        """When a debounce window closes or patience with a cancelled request ends."""
+        if state.turn is not None:
+            return state.turn.cancel_by if state.turn.phase == "cancelling" else None
+        return self._opens_at(state) if state.pending else None
+
+    def on_time(self, state: AgentState, moment: Moment) -> Sequence[Decision]:
+        """Start what was debounced; give up waiting for a silent holder."""
+        turn = state.turn
+        if turn is None:
+            return self._start(state, moment)
+        settled = LLMSettled(job=turn.job, outcome="cancelled", error="holder_silent")
+        return (
+            SettleJob(kind="llm", id=JobId(turn.job), token=turn.attempt),
+            _emit("llm.settled", settled),
+        )
+
+    # Inputs
+
+    def _on_input(self, state: AgentState, event: Event, moment: Moment) -> Sequence[Decision]:
+        if state.turn is None:
+            opens = self._opens_at(state)
+            return self._start(state, moment) if state.pending and opens <= moment.now_ms else ()
+        if event.type != "input.received" or event.decode(InputReceived).policy != "steer":
+            return ()
+        if event.offset not in offsets(state.pending):
+            return ()
+        return self._stop(state, state.turn, "superseded", moment)
+
+    def _opens_at(self, state: AgentState) -> int:
+        """When waiting inputs may become a turn: at once, unless they came while nothing was going on."""
+        wait = self._wait_ms(state)
+        if not wait or not state.window:
+            return 0
+        return min(state.last_at + wait, state.first_at + DEBOUNCE_STRETCH * wait)
+
+    def _wait_ms(self, state: AgentState) -> int:
+        configured = self._rules_of(state.agent).debounce_ms
+        return configured if state.debounce_ms is None else state.debounce_ms
+
+    def _start(self, state: AgentState, moment: Moment) -> Sequence[Decision]:
+        batch = self._batch(state)
+        if not batch:
+            return ()
+        return (_emit("turn.started", TurnStarted(turn=state.turns + 1, inputs=batch)),)
+
+    def _batch(self, state: AgentState) -> tuple[int, ...]:
+        """The inputs of the next turn: one; or all up to the last `collect`; or all of a debounce window."""
+        waiting = offsets(state.pending)
+        collected = max((run.last for run in state.pending if run.policy == "collect"), default=0)
+        if collected:
+            return tuple(offset for offset in waiting if offset <= collected)
+        if self._wait_ms(state) and state.window:
+            return tuple(offset for offset in waiting if offset <= state.window)
+        return waiting[:1]
+
+    # The request and its outcome
+
+    def _request(
+        self, state: AgentState, turn: Turn | None, event: Event, moment: Moment
+    ) -> Sequence[Decision]:
+        assert turn is not None
+        rules = self._rules_of(state.agent)
+        if turn.step >= rules.max_steps:
+            return self._settle(turn, "limited", reason="max_steps")
+        if state.alone > rules.max_turns_without_human:
+            return self._settle(turn, "limited", reason="max_turns_without_human")
+        job = JobId(f"{moment.stream}@{state.requests + 1}")
+        asked = LLMRequested(
+            turn=turn.n,
+            job=job,
+            step=turn.step + 1,
+            inputs=turn.inputs,
+            upto=event.offset,
+            config=rules.config_hash,
+        )
+        return (
+            _emit("llm.requested", asked),
+            StartJob(kind="llm", id=job, expires_ms=rules.job_expires_ms),
+        )
+
+    def _on_llm(self, state: AgentState, turn: Turn, settled: LLMSettled) -> Sequence[Decision]:
+        if settled.job != turn.job:
+            return ()
+        if turn.then == "superseded":
+            return self._hand_on(state, turn)
+        if turn.then == "cancelled" or settled.outcome == "cancelled":
+            return self._settle(turn, "cancelled", text=settled.text, reason=settled.error)
+        if settled.outcome == "failed":
+            return self._settle(turn, "failed", text=settled.text, reason=settled.error)
+        if not settled.tool_calls:
+            return self._settle(turn, "answered", text=settled.text)
+        rules = self._rules_of(state.agent)
+        return [
+            one
+            for i, call in enumerate(settled.tool_calls)
+            for one in _tool(turn, call, JobId(f"{settled.job}.{i}"), rules.job_expires_ms)
+        ]
+
+    def _settle(
+        self, turn: Turn, outcome: TurnOutcome, *, text: str = "", reason: str = ""
+    ) -> Sequence[Decision]:
+        settled = TurnSettled(
+            turn=turn.n,
+            outcome=outcome,
+            inputs=turn.inputs,
+            text=text,
+            usage=turn.usage,
+            reason=reason,
+            trace_id=turn.trace[3:35] if turn.trace else "",
+        )
+        return (_emit("turn.settled", settled),)
+
+    # Stopping
+
+    def _on_cancel(self, state: AgentState, asked: CancelRequested, moment: Moment) -> Sequence[Decision]:
+        decisions: list[Decision] = []
+        if asked.queued and state.pending:
+            unsent = TurnSettled(
+                turn=state.turns + 1, outcome="cancelled", inputs=offsets(state.pending), reason="queued"
+            )
+            decisions.append(_emit("turn.settled", unsent))
+        if state.turn is not None:
+            decisions += self._stop(state, state.turn, "cancelled", moment)
+        return decisions
+
+    def _stop(
+        self, state: AgentState, turn: Turn, then: TurnOutcome, moment: Moment
+    ) -> Sequence[Decision]:
+        if turn.phase == "cancelling":
+            return ()
+        end = self._hand_on(state, turn) if then == "superseded" else self._settle(turn, "cancelled")
+        if turn.phase == "llm" and turn.attempt > 0:
+            stop = LLMCancelRequested(
+                job=turn.job,
+                deadline=moment.now_ms + CANCEL_WAIT_MS,
+                then="superseded" if then == "superseded" else "cancelled",
+            )
+            return (_emit("llm.cancel_requested", stop), CancelJob(JobId(turn.job)))
+        if turn.phase == "llm":
+            unsent = LLMSettled(job=turn.job, outcome="cancelled", error="not_started")
+            return (
+                SettleJob(kind="llm", id=JobId(turn.job), token=0),
+                _emit("llm.settled", unsent),
+                *end,
+            )
+        return (*_interrupt(turn), *end)
+
+    def _hand_on(self, state: AgentState, turn: Turn) -> Sequence[Decision]:
+        """End `turn` unanswered; its inputs and the waiting `steer` ones form the next."""
+        steering = {o for run in state.pending if run.policy == "steer" for o in range(run.first, run.last + 1)}
+        settled = TurnSettled(turn=turn.n, outcome="superseded", inputs=(), usage=turn.usage, reason="steered")
+        began = TurnStarted(turn=state.turns + 1, inputs=tuple(sorted({*turn.inputs, *steering})))
+        return (_emit("turn.settled", settled), _emit("turn.started", began))
+
+
+def _tool(turn: Turn, call: ToolCall, job: JobId, expires_ms: int) -> Sequence[Decision]:
+    asked = ToolRequested(turn=turn.n, job=job, call=call.id, name=call.name, arguments=call.arguments)
+    return (_emit("tool.requested", asked), StartJob(kind="tool", id=job, tool=call.name, expires_ms=expires_ms))
+
+
+def _interrupt(turn: Turn) -> list[Decision]:
+    """Settle every open tool call, so that the history stays sendable."""
+    decisions: list[Decision] = []
+    for job, attempt in turn.tools.items():
+        effect = "effect unknown" if attempt else "never started"
+        settled = ToolSettled(job=job, outcome="interrupted", result=f"interrupted: {effect}", error="interrupted")
+        decisions += [SettleJob(kind="tool", id=JobId(job), token=attempt), _emit("tool.settled", settled)]
+    return decisions
+
+
+def _emit(type: str, payload: Payload) -> Emit:
+    return Emit(EventInput.of(type, payload))

@@ -1,0 +1,376 @@
+"""From what was read to what one commit writes. Pure: reads no store, calls nothing outside.
+
+All processors reduce what was read; then each new event is reacted to, and what a reaction emits is fed
+back to all of them until nothing more arises. A processor that raises is parked and the rest planned anew.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from services.processors.contract import (
+    STATE_LIMIT,
+    AppendTo,
+    CancelJob,
+    Decision,
+    Emit,
+    Moment,
+    Processor,
+    SettleJob,
+    StartJob,
+)
+from services.processors.rows import Row, encode_row
+from services.streams.event import Event, EventInput, StreamId
+from services.streams.vocabulary import (
+    JobStarted,
+    ProcessorAttached,
+    ProcessorFaulted,
+    ProcessorUnparked,
+    StreamPaused,
+)
+
+EMIT_LIMIT = 120
+TIME_ROUNDS = 4
+AnyProcessor = Processor[msgspec.Struct]
+
+
+class NewerVersion(Exception):
+    """The stream was last folded by a newer processor than this worker has."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"{name} v{version}")
+        self.name = name
+        self.version = version
+
+
+class _Fault(Exception):
+    def __init__(self, name: str, offset: int, error: str) -> None:
+        super().__init__(name)
+        self.name, self.offset, self.error = name, offset, error
+
+
+class _TooMany(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """One commit, ready to be encoded. `before`: fields if others appended meanwhile, `after`: if not."""
+
+    read_to: int
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    events: list[EventInput] = []
+    jobs: list[StartJob] = []
+    settles: list[SettleJob] = []
+    cancels: list[CancelJob] = []
+    appends: list[AppendTo] = []
+    claimed: dict[str, JobStarted] = {}
+    timer: int | None = None
+    behind: bool = False
+    pause: str = ""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan starts from: the checkpoint, the new events, and what laggards have not seen.
+
+    `lagging[name]` are events between that processor's offset and the checkpoint.
+    """
+
+    stream: StreamId
+    at: int
+    own: tuple[int, int]
+    rows: Mapping[str, Row]
+    states: Mapping[str, bytes]
+    events: Sequence[Event]
+    lagging: Mapping[str, Sequence[Event]]
+    now_ms: int
+
+
+Claimer = Callable[[StartJob], JobStarted | None]
+"""Says whether a job just decided is claimed in the same commit, and as what."""
+
+
+def claim_nothing(job: StartJob) -> JobStarted | None:
+    """The claimer of a worker without a free slot."""
+    return None
+
+
+class _Unit:
+    """One processor during one plan."""
+
+    def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct) -> None:
+        self.processor = processor
+        self.name = processor.contract.name
+        self.row = row
+        self.state = state
+        self.pending: dict[int, Event] = {}
+        self.lagged = row.offset is not None
+
+    def reduce(self, event: Event) -> None:
+        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+            return
+        try:
+            self.state = self.processor.reduce(self.state, event)
+        except Exception as error:
+            raise _Fault(self.name, event.offset, type(error).__name__) from error
+
+    def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
+        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+            return ()
+        try:
+            return self._checked(self.processor.react(self.state, event, moment))
+        except Exception as error:
+            raise _Fault(self.name, event.offset, type(error).__name__) from error
+
+    def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
+        try:
+            wakes = self.processor.wakes_at(self.state)
+            if wakes is None or wakes > moment.now_ms:
+                return ()
+            return self._checked(self.processor.on_time(self.state, moment))
+        except Exception as error:
+            raise _Fault(self.name, offset, type(error).__name__) from error
+
+    def _checked(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        for one in decisions:
+            if isinstance(one, Emit) and one.event.type not in self.processor.contract.emits:
+                raise ValueError(f"{self.name} emitted {one.event.type}, which is not in its contract")
+        return decisions
+
+    def encode(self, offset: int) -> tuple[bytes, bytes]:
+        state = msgspec.json.encode(self.state)
+        if len(state) > STATE_LIMIT:
+            raise _Fault(self.name, offset, "StateTooLarge")
+        return encode_row(self.row), state
+
+
+def plan(reading: Reading, processors: Sequence[AnyProcessor], claimer: Claimer = claim_nothing) -> Plan:
+    """Plan the next commit. Raises: NewerVersion. A processor's fault parks that processor only."""
+    faults: list[_Fault] = []
+    events = list(reading.events)
+    while True:
+        try:
+            cut = msgspec.structs.replace(reading, events=events)
+            return _Pass(cut, processors, faults, claimer).run()
+        except _Fault as fault:
+            faults.append(fault)
+        except _TooMany as flood:
+            least = max(1, reading.own[1] - reading.at)
+            if len(events) <= least:
+                faults.append(_Fault(flood.name, reading.at + 1, "TooManyEvents"))
+            events = events[: max(least, len(events) // 2)]
+
+
+class _Pass:
+    def __init__(
+        self, reading: Reading, processors: Sequence[AnyProcessor], faults: Sequence[_Fault], claimer: Claimer
+    ) -> None:
+        self.reading = reading
+        self.claimer = claimer
+        self.moment = Moment(stream=reading.stream, now_ms=reading.now_ms)
+        self.read_to = reading.events[-1].offset if reading.events else reading.at
+        self.out = Plan(read_to=self.read_to, before={}, after={})
+        self.faults = {fault.name: fault for fault in faults}
+        self.others: dict[str, Row] = {}
+        self.units = [unit for p in processors if (unit := self._open(p)) is not None]
+        known = {p.contract.name for p in processors}
+        self.others |= {name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known}
+        self.queue: deque[tuple[Event, list[_Unit]]] = deque()
+
+    def run(self) -> Plan:
+        for fault in self.faults.values():
+            self._park(fault)
+        main = [unit for unit in self.units if self._catch_up(unit)]
+        for event in self.reading.events:
+            for unit in main:
+                unit.reduce(event)
+            self._govern(event)
+        for unit in self.units:
+            self._store(self.out.before, unit)
+        self._note_pending(main)
+        self._react(main)
+        for unit in self.units:
+            self._store(self.out.after, unit)
+        for name, row in self.others.items():
+            self.out.before[f"p:{name}"] = self.out.after[f"p:{name}"] = encode_row(row)
+        self.out.behind |= any(unit.row.offset is not None for unit in self.units)
+        self.out.timer = min((t for t in map(self._timer, main) if t is not None), default=None)
+        return self.out
+
+    def _note_pending(self, main: list[_Unit]) -> None:
+        """What is still to be reacted to: not what is older than the anchor, not what was fed back already."""
+        first, last = self.reading.own
+        for unit in main:
+            for event in self.reading.events:
+                if event.offset > unit.row.anchor and (unit.lagged or not first <= event.offset <= last):
+                    unit.pending[event.offset] = event
+
+    def _open(self, processor: AnyProcessor) -> _Unit | None:
+        contract = processor.contract
+        row = self.reading.rows.get(contract.name)
+        if row is None:
+            anchor = self._attach(contract.name, contract.version)
+            row = Row(version=contract.version, anchor=anchor, offset=0 if self.reading.at else None)
+            return self._fresh(processor, row)
+        if row.version > contract.version:
+            raise NewerVersion(contract.name, row.version)
+        if contract.name in self.faults or row.status == "parked":
+            self.others[contract.name] = row
+            return None
+        if row.version < contract.version:
+            anchor = max(row.anchor, self.reading.at if row.offset is None else row.offset)
+            return self._fresh(
+                processor, msgspec.structs.replace(row, version=contract.version, anchor=anchor, offset=0)
+            )
+        raw = self.reading.states.get(contract.name)
+        try:
+            state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
+        except msgspec.DecodeError as error:
+            raise _Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
+        return _Unit(processor, row, state)
+
+    def _fresh(self, processor: AnyProcessor, row: Row) -> _Unit | None:
+        if processor.contract.name in self.faults:
+            self.others[processor.contract.name] = row
+            return None
+        return _Unit(processor, row, processor.initial())
+
+    def _attach(self, name: str, version: int) -> int:
+        """The anchor of a processor that is new to the stream: older events are only reduced."""
+        for event in self.reading.events:
+            if event.type == "processor.attached" and event.decode(ProcessorAttached).name == name:
+                return event.offset
+        if self.reading.at:
+            payload = ProcessorAttached(name=name, version=version)
+            self.out.events.append(EventInput.of("processor.attached", payload))
+        return self.reading.at
+
+    def _park(self, fault: _Fault) -> None:
+        row = self.others[fault.name]
+        start = self.reading.at if row.offset is None else row.offset
+        self.others[fault.name] = msgspec.structs.replace(
+            row, status="parked", offset=start, error=fault.error, fault=fault.offset
+        )
+        payload = ProcessorFaulted(name=fault.name, version=row.version, offset=fault.offset, error=fault.error)
+        self.out.events.append(EventInput.of("processor.faulted", payload))
+
+    def _catch_up(self, unit: _Unit) -> bool:
+        """Feed a laggard what it missed; True when it stands at the checkpoint now."""
+        if unit.row.offset is None:
+            return True
+        offset = unit.row.offset
+        for event in self.reading.lagging.get(unit.name, ()):
+            if offset < event.offset <= self.reading.at:
+                unit.reduce(event)
+                if event.offset > unit.row.anchor:
+                    unit.pending[event.offset] = event
+                offset = event.offset
+        caught_up = offset >= self.reading.at
+        unit.row = msgspec.structs.replace(unit.row, offset=None if caught_up else offset)
+        if not caught_up:
+            self._react_alone(unit)
+        return caught_up
+
+    def _react_alone(self, unit: _Unit) -> None:
+        for event in unit.pending.values():
+            self._decide(unit, unit.react(event, self.moment), event)
+        unit.pending = {}
+
+    def _govern(self, event: Event) -> None:
+        """Decisions of people about parked processors."""
+        if event.type not in ("processor.resumed", "processor.skipped"):
+            return
+        name = event.decode(ProcessorUnparked).name
+        row = self.others.get(name)
+        if row is None or row.status != "parked" or name in self.faults:
+            return
+        skips = (*row.skips, row.fault) if event.type == "processor.skipped" else row.skips
+        self.others[name] = msgspec.structs.replace(row, status="ok", error="", fault=0, skips=skips)
+        self.out.behind = True
+
+    def _react(self, main: list[_Unit]) -> None:
+        for i, made in enumerate(self.out.events):
+            self._feed(self._provisional(made, i), main)
+        pending = {offset: event for unit in main for offset, event in unit.pending.items()}
+        for offset, event in sorted(pending.items()):
+            for unit in main:
+                if offset in unit.pending:
+                    self._decide_fed(unit, unit.react(event, self.moment), event, main)
+                    self._drain(main)
+        for _ in range(TIME_ROUNDS):
+            count = len(self.out.events)
+            for unit in main:
+                self._decide_fed(unit, unit.on_time(self.moment, self.read_to), None, main)
+                self._drain(main)
+            if len(self.out.events) == count:
+                break
+
+    def _drain(self, main: list[_Unit]) -> None:
+        while self.queue:
+            event, units = self.queue.popleft()
+            for unit in units:
+                self._decide_fed(unit, unit.react(event, self.moment), event, main)
+
+    def _decide_fed(
+        self, unit: _Unit, decisions: Sequence[Decision], event: Event | None, main: list[_Unit]
+    ) -> None:
+        start = len(self.out.events)
+        self._decide(unit, decisions, event)
+        for i in range(start, len(self.out.events)):
+            self._feed(self._provisional(self.out.events[i], i), main)
+
+    def _feed(self, event: Event, main: list[_Unit]) -> None:
+        for unit in main:
+            unit.reduce(event)
+        self.queue.append((event, main))
+
+    def _provisional(self, one: EventInput, index: int) -> Event:
+        return one.at(self.read_to + 1 + index, self.reading.now_ms)
+
+    def _decide(self, unit: _Unit, decisions: Sequence[Decision], event: Event | None) -> None:
+        for one in decisions:
+            match one:
+                case Emit(event=made):
+                    self.out.events.append(_traced(made, event))
+                    if made.type == "stream.paused":
+                        self.out.pause = msgspec.json.decode(made.payload, type=StreamPaused).reason
+                case StartJob():
+                    self.out.jobs.append(one)
+                    if started := self.claimer(one):
+                        self.out.claimed[one.id] = started
+                        made = EventInput.of(f"{one.kind}.started", started)
+                        self.out.events.append(_traced(made, event))
+                case SettleJob():
+                    self.out.settles.append(one)
+                case CancelJob():
+                    self.out.cancels.append(one)
+                case AppendTo():
+                    self.out.appends.append(one)
+        if len(self.out.events) > EMIT_LIMIT:
+            raise _TooMany(unit.name)
+
+    def _store(self, fields: dict[str, bytes], unit: _Unit) -> None:
+        fields[f"p:{unit.name}"], fields[f"s:{unit.name}"] = unit.encode(self.read_to)
+
+    def _timer(self, unit: _Unit) -> int | None:
+        try:
+            return unit.processor.wakes_at(unit.state)
+        except Exception as error:
+            raise _Fault(unit.name, self.read_to, type(error).__name__) from error
+
+
+def _left_behind(row: Row, at: int) -> Row:
+    """A processor this worker does not have stays where it is while the others go on."""
+    return row if row.status == "parked" or row.offset is not None else msgspec.structs.replace(row, offset=at)
+
+
+def _traced(made: EventInput, cause: Event | None) -> EventInput:
+    """What follows from an event belongs to its trace and to its chain of causes."""
+    if cause is None or (made.trace and made.cause):
+        return made
+    return msgspec.structs.replace(made, trace=made.trace or cause.trace, cause=made.cause or cause.cause)

@@ -1,0 +1,72 @@
+"""Which processors run on which streams: built in, installed as packages, attached by pattern or by event."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+import msgspec
+
+from services.errors import ConfigurationError
+from services.processors.contract import Processor
+from services.processors.rows import Row
+from services.streams.event import StreamId
+
+GROUP = "turnwright.processors"
+AnyProcessor = Processor[msgspec.Struct]
+NO_SESSION = ("inbound:",)
+
+
+def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProcessor]:
+    """Every processor that a package offers, by name. Raises: ConfigurationError naming a broken one."""
+    found: dict[str, AnyProcessor] = {}
+    for point in entry_points(group=GROUP) if points is None else points:
+        try:
+            made = point.load()()
+        except Exception as error:
+            raise ConfigurationError(f"processor {point.name} ({point.value}): {type(error).__name__}") from error
+        if not isinstance(made, Processor) or made.contract.name != point.name:
+            raise ConfigurationError(f"processor {point.name} ({point.value}) is not a Processor of that name")
+        found[point.name] = made
+    return found
+
+
+class ProcessorRegistry:
+    """`builtin` run on every session; `plugins` where `patterns` (name, stream pattern) or an event say so."""
+
+    def __init__(
+        self,
+        builtin: Sequence[AnyProcessor],
+        plugins: Mapping[str, AnyProcessor] | None = None,
+        patterns: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._builtin = tuple(builtin)
+        self._plugins = dict(plugins or {})
+        self._patterns = tuple(patterns)
+        unknown = [name for name, _ in patterns if name not in self._plugins]
+        if unknown:
+            raise ConfigurationError(*(f"processors: {name} is not installed" for name in unknown))
+
+    def of(self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()) -> list[AnyProcessor]:
+        """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
+        chosen = [] if stream.startswith(NO_SESSION) else list(self._builtin)
+        names = {p.contract.name for p in chosen}
+        for name, plugin in self._plugins.items():
+            wanted = name in rows or name in attached or self.matches(name, stream)
+            if wanted and name not in names:
+                chosen.append(plugin)
+        return chosen
+
+    def matches(self, name: str, stream: StreamId) -> bool:
+        """Whether configuration attaches `name` to `stream`."""
+        return any(n == name and fnmatch.fnmatchcase(stream, pattern) for n, pattern in self._patterns)
+
+    def all(self) -> dict[str, AnyProcessor]:
+        """Every processor this process can run, by name."""
+        return {p.contract.name: p for p in self._builtin} | self._plugins
+
+    @property
+    def patterns(self) -> tuple[tuple[str, str], ...]:
+        """(name, stream pattern) as configured."""
+        return self._patterns

@@ -1,0 +1,45 @@
+"""A processor's row in its stream: version, anchor, whether it is parked, and where it lags.
+
+Stored as fields `p:<name>` (the row) and `s:<name>` (the state) of the stream's hash.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from services.errors import Defect
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`offset` is None for a processor that stands at the stream's checkpoint.
+
+    `anchor`: events up to it are only reduced. `fault` is the offset a parked one stumbled over,
+    `skips` those a person told it to pass by.
+    """
+
+    version: int
+    anchor: int = 0
+    offset: int | None = None
+    status: Literal["ok", "parked"] = "ok"
+    error: str = ""
+    fault: int = 0
+    skips: tuple[int, ...] = ()
+
+
+def rows_of(fields: dict[str, bytes]) -> dict[str, Row]:
+    """Every row of a stream by processor name. Raises: Defect for bytes nobody can read."""
+    try:
+        return {
+            name[2:]: msgspec.json.decode(value, type=Row)
+            for name, value in fields.items()
+            if name.startswith("p:")
+        }
+    except msgspec.DecodeError as error:
+        raise Defect("a processor's row can not be read") from error
+
+
+def encode_row(row: Row) -> bytes:
+    """The stored form."""
+    return msgspec.json.encode(row)

@@ -1,1 +1,56 @@
-"""What plugin authors import; everything else of Turnwright is its inside."""
+"""What plugin authors import. Everything else in Turnwright is its inside and may change.
+
+A plugin is an installed Python package with an entry point:
+
+[project.entry-points."turnwright.providers"]   acme = "acme_provider:AcmeProvider"
+    Serves the model names `acme:<model>`. The value is a factory `(model: str) -> Provider`, such as a
+    class; it is called once per model name and process, with what follows the colon ("" if nothing does).
+    It raises ConfigurationError when a setting is missing. Runs are enforced as `stream_run` says.
+[project.entry-points."turnwright.tools"]       roll = "acme_tools:roll"
+    The value is a Tool, made by the decorator `tool`; the tool's own name counts, not the entry point's.
+"""
+
+from services.errors import ConfigurationError
+from services.llm.call import RunningCall, stream_run
+from services.llm.deadline import Deadlines
+from services.llm.provider import (
+    Call,
+    ChatMessage,
+    ChatRequest,
+    ErrorKind,
+    Finished,
+    Piece,
+    Provider,
+    ProviderError,
+    TextDelta,
+    TokenUsage,
+    ToolCallRequest,
+    ToolSpec,
+)
+from services.llm.status import status_error
+from services.tools.contract import Effect, Tool, ToolCall, ToolError, tool
+
+__all__ = [
+    "Call",
+    "ChatMessage",
+    "ChatRequest",
+    "ConfigurationError",
+    "Deadlines",
+    "Effect",
+    "ErrorKind",
+    "Finished",
+    "Piece",
+    "Provider",
+    "ProviderError",
+    "RunningCall",
+    "TextDelta",
+    "TokenUsage",
+    "Tool",
+    "ToolCall",
+    "ToolCallRequest",
+    "ToolError",
+    "ToolSpec",
+    "status_error",
+    "stream_run",
+    "tool",
+]

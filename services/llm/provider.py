@@ -104,8 +104,12 @@ class Call(Protocol):
     def starting(self) -> None:
         """Call right before the first byte leaves. Raises: ProviderError("cancelled") when it must not."""
 
-    def on_cancel(self, shut: Callable[[], None]) -> None:
-        """Register how to free a blocked read, from another thread; runs at once if already cancelled."""
+    def on_cancel(self, shut: Callable[[], None]) -> Callable[[], None]:
+        """Register how to free a blocked read, from another thread; runs at once if already cancelled.
+
+        Returns how to take it back, which waits for a `shut` that is running. Do so before the connection
+        serves anybody else: otherwise a late cancel would shut a stranger's socket.
+        """
 
     def is_cancelled(self) -> bool:
         """Whether somebody stopped this attempt: an error that follows is then `cancelled`."""

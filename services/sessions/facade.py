@@ -1,0 +1,29 @@
+"""The three sides of a session, put together over one log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.config import AgentConfig
+from services.processors.contract import Contract
+from services.sessions.controls import Controls
+from services.sessions.inspection import Explain
+from services.sessions.pages import Pages
+from services.sessions.prompts import Prompts
+from services.streams.log import Log
+
+
+class Sessions:
+    """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` are read."""
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        agents: Mapping[str, AgentConfig],
+        processors: Mapping[str, Contract],
+        explain: Explain,
+    ) -> None:
+        self.prompts = Prompts(log, agents)
+        self.controls = Controls(log, explain, processors)
+        self.pages = Pages(log, explain)

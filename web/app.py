@@ -1,0 +1,97 @@
+"""The Flask application, put together from its parts. Makes no connection and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
+from flask import Flask, Response
+from werkzeug.routing import BaseConverter
+
+from services.sessions import Sessions
+from services.sessions.values import SESSION_ID
+from web import gate, problems
+from web.gate import TokenBook
+from web.health import Metrics, Readiness, health_blueprint
+from web.inputs import inputs_blueprint
+from web.live import LiveRequests
+from web.processors import processors_blueprint
+from web.prompts import prompts_blueprint
+from web.proxies import TrustedProxies
+from web.sessions import controls_blueprint, sessions_blueprint
+
+OPEN = frozenset({"health.healthz", "health.readyz"})
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class WebLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one web process."""
+
+    body_bytes: int = 262_144
+    live_requests: int = 64
+    longest_wait_s: float = 60.0
+    heartbeat_s: float = 10.0
+
+
+def create_app(
+    sessions: Sessions,
+    *,
+    tokens: TokenBook,
+    readiness: Readiness,
+    metrics: Metrics,
+    limits: WebLimits,
+    is_stopping: Callable[[], bool] = lambda: False,
+    metrics_open: bool = False,
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
+) -> Flask:
+    """Build the application.
+
+    `readiness` says whether prompts can be accepted; `metrics` is the Prometheus text. Once `is_stopping`
+    turns true, live streams and waiting prompts end within a second. Peers in `trusted_proxies` may set
+    X-Forwarded-For and -Proto.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.merge_slashes = False
+    app.url_map.converters |= {"session": _Session, "offset": _Offset, "processor": _Processor}
+    live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
+    problems.register(app)
+    gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
+    app.after_request(_secure)
+    app.register_blueprint(prompts_blueprint(sessions.prompts, live, longest_wait_s=limits.longest_wait_s))
+    app.register_blueprint(sessions_blueprint(sessions, live))
+    app.register_blueprint(controls_blueprint(sessions))
+    app.register_blueprint(inputs_blueprint(sessions.controls))
+    app.register_blueprint(processors_blueprint(sessions.controls))
+    app.register_blueprint(health_blueprint(readiness, metrics))
+    if trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+class _Session(BaseConverter):
+    regex = SESSION_ID
+
+
+class _Offset(BaseConverter):
+    regex = "[1-9][0-9]{0,14}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
+class _Processor(BaseConverter):
+    regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"

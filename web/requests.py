@@ -1,0 +1,72 @@
+"""What may be sent: the shapes of request bodies and query strings. Unknown names are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from services.sessions.values import SESSION_ID, Status
+from services.streams.vocabulary import Policy
+
+SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No value at all."""
+
+
+class PromptBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A prompt. Without `session` a new one is made; `agent` is fixed when a session is made."""
+
+    text: Text
+    session: SessionName | None = None
+    agent: Short | None = None
+    policy: Policy | None = None
+
+
+class InputBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new text of a pending input."""
+
+    text: Text
+
+
+class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With `queued`, what waits behind the running turn is cancelled too."""
+
+    queued: bool = False
+
+
+class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why the session is paused; shown to whoever asks."""
+
+    reason: Short = "operator"
+
+
+class SessionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which sessions to list: by status, by source (the first part of the id), by a part of the id."""
+
+    status: Status | None = None
+    source: Short | None = None
+    q: Short | None = None
+    cursor: Short | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class SessionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of the conversation: `limit` entries before the offset `before`."""
+
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+    limit: Limit = 50
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events: after an offset, of some types."""
+
+    after: Offset = 0
+    limit: Limit = 100
+    type: tuple[str, ...] = ()

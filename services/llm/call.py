@@ -5,7 +5,7 @@ Neither retries nor stores; what an attempt's end means for its job is decided b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from types import TracebackType
 
 import msgspec
@@ -88,7 +88,7 @@ class RunningCall(Call):
         return self._cancellation.is_set()
 
 
-def stream_run(provider: Provider, request: ChatRequest, call: RunningCall) -> Iterator[Piece]:
+def stream_run(provider: Provider, request: ChatRequest, call: RunningCall) -> Generator[Piece, None, None]:
     """Run one attempt as the platform does: `provider.stream` with its promises enforced.
 
     `Finished` comes exactly once and last; a stream without it is `truncated`. Ids of tool calls that are

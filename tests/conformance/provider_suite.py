@@ -192,9 +192,7 @@ class ProviderSuite:
     def test_a_reader_that_leaves_early_is_no_error(self, provider: Provider) -> None:
         stream = stream_run(provider, REQUEST, CountingCall())
         next(stream)
-        close = getattr(stream, "close", None)
-        assert close is not None
-        close()
+        stream.close()
 
     def test_many_threads_share_one_provider(self, provider: Provider) -> None:
         readings = [Reading(CountingCall()) for _ in range(8)]

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -93,7 +94,7 @@ def _effective(config: Config, prompts: Mapping[str, str]) -> Config:
     agents = {"default": AgentConfig(), **config.agents}
     for name, text in prompts.items():
         agents[name] = agents[name].model_copy(update={"system_prompt": text, "system_prompt_file": None})
-    return config.model_copy(update={"agents": agents})
+    return config.model_copy(update={"agents": MappingProxyType(agents)})
 
 
 def _read(file: Path, limit: int) -> str:

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_serializer,
+)
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -141,6 +149,10 @@ class Config(_Table):
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
+
+    @field_serializer("agents")
+    def _plain(self, agents: Mapping[str, AgentConfig]) -> dict[str, AgentConfig]:
+        return dict(agents)
 
     @cached_property
     def hash(self) -> str:

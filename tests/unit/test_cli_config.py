@@ -1,0 +1,98 @@
+"""`turnwright config`: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from deploy.cli.config import config
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TURNWRIGHT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(
+        config, arguments, env={f"TURNWRIGHT_{key}": text for key, text in environ.items()}
+    )
+
+
+def test_check_says_what_is_in_effect_without_any_file() -> None:
+    result = run("check")
+
+    assert result.exit_code == 0
+    assert "no file, built-in defaults" in result.stdout
+    assert "offline" in result.stdout
+
+
+def test_check_reads_the_file_of_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "turnwright.toml").write_text('[agents.helper]\n[[processors]]\nname = "audit"\n')
+
+    result = run("check")
+
+    assert "default, helper" in result.stdout
+    assert "audit on *" in result.stdout
+
+
+def test_check_names_every_problem_of_environment_and_file_and_ends_with_2(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("[limits]\nlive_stream = 1\n[agents.a]\nmax_steps = 0\n")
+
+    result = run("check", "other.toml", SLOT="3", PORT="x")
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [
+        "TURNWRIGHT_PORT",
+        "TURNWRIGHT_SLOT",
+        "other.toml:2",
+        "other.toml:4",
+    ]
+
+
+def test_a_missing_file_is_a_problem() -> None:
+    result = run("check", "none.toml")
+
+    assert result.exit_code == 2
+    assert "none.toml is not a file" in result.stderr
+
+
+def test_json_output_is_one_object_in_both_cases() -> None:
+    good, bad = run("check", "--json"), run("check", "--json", SLOT="3")
+
+    report = json.loads(good.stdout)
+    assert (good.exit_code, report["ok"], report["problems"]) == (0, True, [])
+    assert report["settings"]["slots"] == 50
+    assert list(report["config"]["agents"]) == ["default"]
+    assert len(report["hash"]) == 12
+    assert bad.exit_code == 2
+    assert json.loads(bad.stdout) == {
+        "ok": False,
+        "problems": ["TURNWRIGHT_SLOT: unknown variable, did you mean TURNWRIGHT_SLOTS?"],
+    }
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])
+def test_secrets_are_not_shown(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, API_TOKEN="tw_canary", STORE_URL="redis://u:canary@store:6379/1")
+
+    assert result.exit_code == 0
+    assert "redis://store:6379/1" in result.stdout
+    assert "canary" not in result.output
+
+
+def test_schema_prints_a_valid_json_schema() -> None:
+    result = run("schema")
+
+    assert result.exit_code == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(result.stdout))

@@ -6,6 +6,7 @@ finds a higher `rev` and starts over.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -26,11 +27,22 @@ CHUNK = 500
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream as this process left it: everything reduced up to `head`, nothing unread."""
+    """A stream as this process last saw it: its row, its head, and what is `unread` between.
+
+    `now` is the store's time then, `taken` this process's, so that a later use knows how much passed.
+    """
 
     rev: int
     head: int
     fields: Mapping[str, bytes]
+    unread: tuple[Event, ...] = ()
+    now: int
+    taken: float
+
+    @property
+    def now_ms(self) -> int:
+        """The store's time, as far as this process can tell."""
+        return self.now + int((time.monotonic() - self.taken) * 1000)
 
 
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +78,7 @@ class Advancer:
         self._registry = registry
         self._incarnation = incarnation
 
-    def advance(self, stream: StreamId, claimer: Claimer = claim_nothing) -> Advanced:
+    def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
 
         Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
@@ -92,9 +104,19 @@ class Advancer:
             return _advanced(drawn, reply, loaded.fields)
         raise Conflict("rev")
 
-    def stand(self, stream: StreamId) -> Loaded:
-        """The stream as it is now, with everything unread."""
-        return self._load(stream)
+    def stand(self, stream: StreamId) -> Standing | None:
+        """The stream as it is now, or None when more is unread than one page."""
+        loaded = self._load(stream)
+        if loaded.events and loaded.events[-1].offset != loaded.head:
+            return None
+        return Standing(
+            rev=loaded.rev,
+            head=loaded.head,
+            fields=loaded.fields,
+            unread=tuple(loaded.events),
+            now=loaded.now,
+            taken=time.monotonic(),
+        )
 
     def settle(
         self, held: Held, outcome: Sequence[EventInput], standing: Standing | None, claimer: Claimer = claim_nothing
@@ -128,13 +150,9 @@ class Advancer:
     def _ride(
         self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer
     ) -> Plan | None:
-        now = int(standing.fields.get("now", b"0"))
-        events = [one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome)]
-        loaded = Loaded(
-            head=standing.head + len(events), now=now, fields=dict(standing.fields), events=events
-        )
-        if loaded.paused is not None:
-            claimer = claim_nothing
+        now = standing.now_ms
+        events = [*standing.unread, *(one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome))]
+        loaded = Loaded(head=events[-1].offset, now=now, fields=dict(standing.fields), events=events)
         return self._plan(stream, loaded, events, claimer)
 
     def _plan(
@@ -188,12 +206,13 @@ def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes]) -> Ad
     if reply.moved and not drawn.behind:
         fields = dict(known) | drawn.after
         fields |= {"rev": str(reply.rev).encode(), "at": str(reply.head).encode(), "own": b""}
-        fields["now"] = str(reply.now).encode()
         if drawn.appends:
             fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
         if drawn.pause:
             fields["paused"] = drawn.pause.encode()
-        standing = Standing(rev=reply.rev, head=reply.head, fields=fields)
+        standing = Standing(
+            rev=reply.rev, head=reply.head, fields=fields, now=reply.now, taken=time.monotonic()
+        )
     return Advanced(
         claimed=tuple(job for job in drawn.jobs if job.id in drawn.claimed),
         owed=tuple(job for job in drawn.jobs if job.id not in drawn.claimed),

@@ -94,6 +94,7 @@ class LLMRequested(Payload):
     step: int
     inputs: tuple[int, ...]
     upto: int
+    agent: str = "default"
     config: str = ""
 
 

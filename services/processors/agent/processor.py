@@ -175,6 +175,7 @@ class Agent(Processor[AgentState]):
             step=turn.step + 1,
             inputs=turn.inputs,
             upto=event.offset,
+            agent=state.agent,
             config=rules.config_hash,
         )
         return (

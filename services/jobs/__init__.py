@@ -1,0 +1,1 @@
+"""What must be done: due sets, claims, leases, wake-up. Everything owed is found again here."""

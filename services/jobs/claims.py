@@ -1,0 +1,138 @@
+"""Claiming jobs, giving them back, and looking after the ones that run here.
+
+Writes by `claim` and `release`; settling is a matter of `processors.advance`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.processors.advance import Held
+from services.streams.event import JobId
+from services.streams.keys import Keys, Kind, stream_of
+from services.streams.log import Log
+from services.streams.store import RefusedByScript, translated
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to run a job. `charged` counts attempts that cost of the budget, this one included.
+
+    `prior` is the effect an earlier attempt declared, empty when there was none that started.
+    Times in epoch ms of the store.
+    """
+
+    token: int
+    attempt: int
+    charged: int
+    prior: str
+    expired: bool
+    since: int
+    due: int
+    now: int
+    offset: int
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """When the job is due again."""
+
+    retry_at: int
+    now: int
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as stored; `cancel` when somebody wants it stopped."""
+
+    state: str
+    token: int
+    cancel: bool
+
+
+class Claims:
+    """Claims jobs in the name of one incarnation."""
+
+    def __init__(self, log: Log, incarnation: str) -> None:
+        self._log = log
+        self._store = log.store
+        self._keys: Keys = log.keys
+        self._incarnation = incarnation
+
+    def claim(self, kind: Kind, job: JobId, *, effect: str = "") -> Claim | None:
+        """Claim a due job; None when it is not to be had. Raises: Revoked, Unavailable."""
+        stream = stream_of(job)
+        shard = self._keys.shard(stream)
+        k = self._keys
+        names = [
+            k.log(stream),
+            k.meta(stream),
+            k.due(shard, kind),
+            k.op(shard, "{op}"),
+            k.clock(shard),
+            k.held(shard, self._incarnation),
+            k.leases(shard),
+            k.job(job),
+            k.parked(stream),
+        ]
+        header: dict[str, object] = {
+            "id": job,
+            "kind": kind,
+            "incarnation": self._incarnation,
+            "stream": stream,
+            "channel": k.tail_channel(stream),
+            "effect": effect,
+        }
+        try:
+            return self._store.write("claim", names, header, [], Claim)
+        except RefusedByScript:
+            return None
+
+    def release(self, held: Held, *, error: str, delay_ms: int = 0, free: bool = False) -> Released | None:
+        """End an attempt without an outcome; the job is due again after `delay_ms`. None when it is not ours."""
+        shard = self._keys.shard(held.stream)
+        k = self._keys
+        kind: Kind = "llm" if held.kind == "llm" else "tool"
+        names = [
+            k.log(held.stream),
+            k.meta(held.stream),
+            k.due(shard, kind),
+            k.op(shard, "{op}"),
+            k.clock(shard),
+            k.held(shard, self._incarnation),
+            k.job(held.id),
+        ]
+        header: dict[str, object] = {
+            "id": held.id,
+            "kind": held.kind,
+            "token": held.token,
+            "stream": held.stream,
+            "channel": k.tail_channel(held.stream),
+            "delay_ms": delay_ms,
+            "free": free,
+            "error": error,
+        }
+        try:
+            return self._store.write("release", names, header, [], Released)
+        except RefusedByScript:
+            return None
+
+    def look(self, jobs: list[JobId]) -> dict[JobId, JobRow | None]:
+        """The rows of `jobs`, in one round trip."""
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for job in jobs:
+                pipe.hmget(self._keys.job(job), "state", "token", "cancel")
+            found = pipe.execute()
+        return {job: _row(values) for job, values in zip(jobs, found, strict=True)}
+
+    def is_ours(self, held: Held) -> bool:
+        """Whether the job still waits for this holder: asked right before the first byte leaves."""
+        row = self.look([held.id])[held.id]
+        return row is not None and row.state == "started" and row.token == held.token and not row.cancel
+
+
+def _row(values: list[bytes | None]) -> JobRow | None:
+    state, token, cancel = values
+    if state is None or token is None:
+        return None
+    return JobRow(state=state.decode(), token=int(token), cancel=cancel is not None)
+
+

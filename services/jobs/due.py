@@ -1,0 +1,100 @@
+"""The due sets: who is owed work of a kind, and from when. Queue and timer at once.
+
+Takes put members off by a grace; only commits, settlements and claims remove them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.streams.keys import KINDS, Keys, Kind
+from services.streams.store import Store, translated
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A member taken for work. `late_ms`: how long it was due; `takes`: counted takes without a commit."""
+
+    id: str
+    late_ms: int
+    takes: int
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A member of a due set and its score in epoch ms."""
+
+    kind: Kind
+    shard: int
+    id: str
+    at: int
+
+
+class DueSets:
+    """The due sets of all shards."""
+
+    def __init__(self, store: Store, keys: Keys, *, grace_s: float) -> None:
+        self._store, self._keys = store, keys
+        self._grace_ms = int(grace_s * 1000)
+
+    def take(self, kind: Kind, shard: int, *, most: int, hinted: str = "", counted: bool = True) -> list[Taken]:
+        """Up to `most` members that are due, the hinted one first; nobody else gets them within the grace."""
+        names = [self._keys.due(shard, kind), self._keys.takes(shard, kind), self._keys.clock(shard)]
+        raw = self._store.raw("take", names, [most, self._grace_ms, hinted, "1" if counted else "0"])
+        assert isinstance(raw, list)
+        now = int(raw[0])
+        return [
+            Taken(raw[i].decode(), max(0, now - int(float(raw[i + 1]))), int(raw[i + 2]))
+            for i in range(1, len(raw), 3)
+        ]
+
+    def give_back(self, kind: Kind, shard: int, ids: Sequence[str], *, delay_ms: int = 0) -> None:
+        """Taken members that were not worked on: due again after `delay_ms`, the take not counted."""
+        if ids:
+            names = [self._keys.due(shard, kind), self._keys.takes(shard, kind), self._keys.clock(shard)]
+            self._store.raw("give_back", names, [delay_ms, *ids])
+
+    def lowest(self, kinds: Sequence[Kind] = KINDS, *, most: int = 1) -> tuple[int, list[Due]]:
+        """The store's time and the `most` earliest members of every set, in one round trip."""
+        asked = [(kind, shard) for shard in range(self._keys.shards) for kind in kinds]
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            pipe.time()
+            for kind, shard in asked:
+                pipe.zrange(self._keys.due(shard, kind), 0, most - 1, withscores=True)
+            for shard in range(self._keys.shards):
+                pipe.get(self._keys.clock(shard))
+            answers = pipe.execute()
+        seconds, micros = answers[0]
+        shift = next((int(s) for s in answers[1 + len(asked) :] if s is not None), 0)
+        now = seconds * 1000 + micros // 1000 + shift
+        found = [
+            Due(kind, shard, member.decode(), int(score))
+            for (kind, shard), members in zip(asked, answers[1 : 1 + len(asked)], strict=True)
+            for member, score in members
+        ]
+        return now, found
+
+    def sizes(self) -> dict[Kind, int]:
+        """Members per kind, held jobs included: 0 everywhere when nothing is owed."""
+        sizes: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for shard in range(self._keys.shards):
+                for kind in KINDS:
+                    pipe.zcard(self._keys.due(shard, kind))
+                pipe.zrange(self._keys.leases(shard), 0, -1)
+            answers = pipe.execute()
+            width = len(KINDS) + 1
+            held = self._store.client.pipeline(transaction=False)
+            for shard in range(self._keys.shards):
+                row = answers[shard * width : (shard + 1) * width]
+                for kind, size in zip(KINDS, row[:-1], strict=True):
+                    sizes[kind] += size
+                for incarnation in row[-1]:
+                    held.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
+            for members in held.execute():
+                for member in members:
+                    kind_name = member.decode().partition("|")[0]
+                    sizes["llm" if kind_name == "llm" else "tool"] += 1
+        return sizes

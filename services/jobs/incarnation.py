@@ -1,0 +1,171 @@
+"""One life of one worker process: its identity, its lease, and the proof that another one is over.
+
+Writes `leases` and `workers`. An identity names the host's boot, the process and when it began, so
+that whoever shares the host can see that it is gone; an equal name proves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from services.errors import Unavailable
+from services.streams.keys import Keys
+from services.streams.store import Store, translated
+
+REVOKED_EXIT = 75
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """`host` stands for one boot and one process namespace; `started` is in the kernel's own unit."""
+
+    host: str
+    pid: int
+    started: str
+    serial: str
+
+    def __str__(self) -> str:
+        return f"{self.host}-{self.pid}-{self.started}-{self.serial}"
+
+
+def parse_identity(text: str) -> Identity | None:
+    """The identity written as `text`, or None when it is not one."""
+    parts = text.split("-")
+    if len(parts) != 4 or not parts[1].isdigit():
+        return None
+    return Identity(parts[0], int(parts[1]), parts[2], parts[3])
+
+
+def own_identity() -> Identity:
+    """The identity of this process, new at every call."""
+    pid = os.getpid()
+    return Identity(host_id(), pid, started_at(pid) or "0", uuid.uuid4().hex[:8])
+
+
+def host_id() -> str:
+    """Hash of the boot id and the process namespace: processes with the same one see each other."""
+    if sys.platform == "linux":
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        seen = os.readlink("/proc/self/ns/pid")
+    else:
+        boot = subprocess.run(
+            ["sysctl", "-n", "kern.boottime"], capture_output=True, text=True, check=True
+        ).stdout
+        seen = ""
+    return hashlib.sha256(f"{boot}|{seen}".encode()).hexdigest()[:12]
+
+
+def started_at(pid: int) -> str | None:
+    """When process `pid` began; None when there is no such process or only its corpse."""
+    if sys.platform == "linux":
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        after = stat.rpartition(")")[2].split()
+        return None if after[0] in ("Z", "X") else after[19]
+    done = subprocess.run(["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    fields = done.stdout.split()
+    if not fields or fields[0].startswith("Z"):
+        return None
+    return hashlib.sha256(" ".join(fields[1:]).encode()).hexdigest()[:10]
+
+
+def is_proven_dead(incarnation: str, host: str) -> bool:
+    """Whether the incarnation ran on this boot and its process is gone."""
+    identity = parse_identity(incarnation)
+    if identity is None or identity.host != host:
+        return False
+    return started_at(identity.pid) != identity.started
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself. `at` is epoch ms of the store's clock."""
+
+    kinds: tuple[str, ...]
+    slots: int
+    free: int
+    processors: dict[str, int]
+    at: int = 0
+
+
+class Lease:
+    """The lease of this process, renewed by one thread on every shard. `lost` is called once it is over."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        *,
+        ttl_s: float,
+        renew_s: float,
+        beat: Callable[[], Heartbeat],
+        lost: Callable[[], None],
+    ) -> None:
+        self.incarnation = str(own_identity())
+        self._store, self._keys = store, keys
+        self._ttl_s, self._renew_s = ttl_s, renew_s
+        self._beat, self._lost = beat, lost
+        self._good_until = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Take the lease on every shard and keep it. Raises: Unavailable."""
+        self._renew(first=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give the lease up. What is still held is found by the others."""
+        self._stop.set()
+        self._thread.join(timeout=self._renew_s + 1)
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for shard in range(self._keys.shards):
+                pipe.zadd(self._keys.leases(shard), {self.incarnation: 0}, xx=True)
+            pipe.hdel(self._keys.workers, self.incarnation)
+            pipe.execute()
+
+    def remaining_s(self) -> float:
+        """Seconds the lease lasts at least; negative when it may be over. Counts suspended time."""
+        return self._good_until - _boottime()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._renew_s):
+            try:
+                if not self._renew(first=False):
+                    self._lost()
+                    return
+            except Unavailable:
+                continue
+
+    def _renew(self, *, first: bool) -> bool:
+        sent = _boottime()
+        ends: list[int] = []
+        for shard in range(self._keys.shards):
+            names = [self._keys.leases(shard), self._keys.clock(shard)]
+            args = [self.incarnation, int(self._ttl_s * 1000), "1" if first else "0"]
+            answer = self._store.raw("renew", names, args)
+            assert isinstance(answer, int)
+            if answer == 0:
+                return False
+            ends.append(answer)
+        self._good_until = sent + self._ttl_s
+        beat = msgspec.structs.replace(self._beat(), at=ends[0] - int(self._ttl_s * 1000))
+        with translated():
+            self._store.client.hset(self._keys.workers, self.incarnation, msgspec.json.encode(beat))
+        return True
+
+
+def _boottime() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)

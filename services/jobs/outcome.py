@@ -1,0 +1,42 @@
+"""How a run of a job ended, as its runner tells the worker."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from services.jobs.claims import Claim
+from services.processors.advance import Held
+from services.streams.event import EventInput
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The job has its outcome: `events`, the settlement last."""
+
+    events: tuple[EventInput, ...]
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """No outcome; the job is due again after `delay_ms`. A `free` attempt costs nothing."""
+
+    error: str
+    delay_ms: int = 0
+    free: bool = False
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Somebody else has the job now, or nobody needs it: say nothing."""
+
+
+Result = Settled | Again | Lost
+
+
+class Runner(Protocol):
+    """Runs jobs of one kind."""
+
+    def effect(self, held: Held) -> str:
+        """The effect an attempt declares when it starts, empty for none."""
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """Run one attempt to its end. Raises: Unavailable when the store went away meanwhile."""

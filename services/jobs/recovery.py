@@ -1,0 +1,51 @@
+"""What happens to a job whose attempt did not end well: an ordered table, the first row that fits counts.
+
+Pure. The same facts always give the same decision.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+import msgspec
+
+from services.jobs.claims import Claim
+
+BUDGET = 3
+DEATHS = 10
+FIRST_BACKOFF_MS = 2_000
+LONGEST_BACKOFF_MS = 30_000
+REPEATABLE = frozenset({"not_sent", "overloaded", "ambiguous", "truncated", "malformed"})
+
+Recovery = Literal["run", "interrupt", "fail"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to do with a claim before anything runs; `reason` is a safe code."""
+
+    recovery: Recovery
+    reason: str = ""
+
+
+def on_claim(claim: Claim, *, replayable: bool) -> Verdict:
+    """Whether a claimed job may run. `replayable`: running it twice does no harm outside."""
+    if claim.expired:
+        return Verdict("fail", "expired")
+    if claim.attempt > 1 and claim.prior and not replayable:
+        return Verdict("interrupt", "effect_unknown")
+    if claim.charged > BUDGET:
+        return Verdict("fail", "attempts_exhausted")
+    if claim.attempt > BUDGET + DEATHS:
+        return Verdict("fail", "workers_died")
+    return Verdict("run")
+
+
+def backoff_ms(error: str, claim: Claim, retry_after_s: float | None) -> int | None:
+    """When to try again after `error`; None for never. Equal jitter; a vendor's own wish counts exactly."""
+    if error not in REPEATABLE or claim.charged >= BUDGET:
+        return None
+    if retry_after_s is not None:
+        return int(retry_after_s * 1000)
+    full = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (claim.charged - 1))
+    return full // 2 + random.randrange(full // 2 + 1)

@@ -1,0 +1,124 @@
+"""The relay: once a second it hints what nobody took in time and frees what the dead held.
+
+Every worker has one, and beat; none leads, none is needed. It dispatches again and executes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from services.errors import TurnwrightError
+from services.jobs.due import DueSets
+from services.jobs.incarnation import host_id, is_proven_dead
+from services.jobs.wake import NEAR_MS, Wake
+from services.streams.event import JobId
+from services.streams.keys import Keys
+from services.streams.store import Store, translated
+
+OVERDUE_MS = 300
+PER_SET = 8
+REAP = 128
+
+
+class Relay:
+    """`every_s` between rounds; `failed` hears of rounds that did not work out."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        due: DueSets,
+        wake: Wake,
+        *,
+        every_s: float,
+        failed: Callable[[TurnwrightError], None] = lambda error: None,
+    ) -> None:
+        self._store, self._keys, self._due, self._wake = store, keys, due, wake
+        self._every_s, self._failed = every_s, failed
+        self._host = host_id()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self.rounds = 0
+
+    def start(self) -> None:
+        """Start the rounds."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the current round."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+
+    def round(self) -> None:
+        """One round. Raises: Unavailable."""
+        now, found = self._due.lowest(most=PER_SET)
+        for one in found:
+            if one.at <= now - (OVERDUE_MS if self._wake.enabled else 0):
+                self._wake.relay(one.kind, one.id)
+            elif one.at <= now + NEAR_MS:
+                self._wake.at(one.kind, one.id, one.at, now_ms=now)
+        self._bury(now)
+        self.rounds += 1
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self.round()
+            except TurnwrightError as error:
+                self._failed(error)
+
+    def _bury(self, now: int) -> None:
+        leases = self._leases()
+        dead = {name for name in {name for _, name, _ in leases} if is_proven_dead(name, self._host)}
+        for shard, incarnation, ends in leases:
+            if ends <= now or incarnation in dead:
+                self.reap(shard, incarnation, proven=incarnation in dead)
+
+    def _leases(self) -> Sequence[tuple[int, str, int]]:
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for shard in range(self._keys.shards):
+                pipe.zrange(self._keys.leases(shard), 0, -1, withscores=True)
+            rows = pipe.execute()
+        return [(shard, name.decode(), int(ends)) for shard, row in enumerate(rows) for name, ends in row]
+
+    def reap(self, shard: int, incarnation: str, *, proven: bool) -> int:
+        """Make what an ended incarnation held due again; how many jobs that were."""
+        moved = 0
+        while True:
+            with translated():
+                held = self._store.client.zrange(self._keys.held(shard, incarnation), 0, REAP - 1)
+            members = [member.decode() for member in held]
+            jobs = [self._keys.job(JobId(member.partition("|")[2])) for member in members]
+            header = {
+                "incarnation": incarnation,
+                "proven": proven,
+                "members": [
+                    {"m": m, "kind": m.partition("|")[0], "id": m.partition("|")[2], "k": 6 + i}
+                    for i, m in enumerate(members)
+                ],
+            }
+            names = [
+                self._keys.leases(shard),
+                self._keys.held(shard, incarnation),
+                self._keys.clock(shard),
+                self._keys.due(shard, "llm"),
+                self._keys.due(shard, "tool"),
+                *jobs,
+            ]
+            count = self._store.raw("reap", names, [msgspec.json.encode(header)])
+            assert isinstance(count, int)
+            moved += max(0, count)
+            if count <= 0 or len(members) < REAP:
+                break
+        for member in members:
+            kind, _, id = member.partition("|")
+            self._wake.hint("llm" if kind == "llm" else "tool", id)
+        with translated():
+            self._store.client.hdel(self._keys.workers, incarnation)
+        return moved
+

@@ -1,0 +1,280 @@
+"""One worker process: follows hints, runs what it may claim, then looks for what else is due.
+
+A thread that commits a job claims it in the same step and goes on, from settlement to the next
+reduction, until nothing of that stream is left to do here. Whatever it takes it works off or gives back.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from services.errors import Conflict, Revoked, TurnwrightError
+from services.faults import Faults
+from services.jobs.claims import Claim, Claims
+from services.jobs.due import Due, DueSets
+from services.jobs.outcome import Again, Runner, Settled
+from services.jobs.slots import Slots
+from services.jobs.wake import Wake
+from services.processors.advance import Advanced, Advancer, Held, Standing
+from services.processors.contract import StartJob
+from services.processors.plan import Claimer, NewerVersion, claim_nothing
+from services.streams.event import JobId, StreamId
+from services.streams.keys import KINDS, Keys, Kind, stream_of
+from services.streams.vocabulary import JobStarted
+
+DRAIN_S = 5.0
+DRAIN_ITEMS = 64
+FOLLOW_ROUNDS = 64
+REFRESH_S = 0.02
+NEWER_DELAY_MS = 30_000
+CONFLICT_DELAY_MS = 50
+
+
+class Deliverer(Protocol):
+    """Works off the outbox of a stream."""
+
+    def run(self, stream: StreamId) -> None:
+        """Deliver what is due. Raises: Unavailable."""
+
+
+class Reporter(Protocol):
+    """Hears what a worker could not do; never raises."""
+
+    def failed(self, what: str, id: str, error: BaseException) -> None:
+        """`what` was attempted for `id`; the due sets bring it back."""
+
+
+class Worker:
+    """`slots` bounds outside work; `shortcuts` off leaves everything to the relays."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        due: DueSets,
+        claims: Claims,
+        advancer: Advancer,
+        runners: Mapping[str, Runner],
+        deliverer: Deliverer,
+        slots: Slots,
+        wake: Wake,
+        incarnation: str,
+        effect_of: Callable[[str], str],
+        reporter: Reporter,
+        faults: Faults,
+        shortcuts: bool = True,
+    ) -> None:
+        self._keys, self._due, self._claims, self._advancer = keys, due, claims, advancer
+        self._runners, self._deliverer = runners, deliverer
+        self._slots, self._wake = slots, wake
+        self._incarnation, self._effect_of = incarnation, effect_of
+        self._reporter, self._faults, self._shortcuts = reporter, faults, shortcuts
+        self._found: deque[Due] = deque()
+        self._refreshed = 0.0
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.errands: dict[int, float] = {}
+
+    def handle(self, kind: Kind, id: str) -> None:
+        """Follow one hint, then take what else is due, bounded in items and seconds.
+
+        Never raises for what the store or a stream did: the due sets keep what is owed. Raises: Revoked.
+        """
+        ends = time.monotonic() + DRAIN_S
+        self._errand(kind, id)
+        for _ in range(DRAIN_ITEMS):
+            found = None if self.stopping.is_set() else self._next()
+            if found is None:
+                return
+            if time.monotonic() > ends:
+                self._wake.hint(found.kind, found.id)
+                return
+            self._errand(found.kind, found.id)
+        self._hand_over()
+
+    def _errand(self, kind: Kind, id: str) -> None:
+        if self.stopping.is_set():
+            return
+        thread = threading.get_ident()
+        errand = _Errand(self, self._slots)
+        try:
+            match kind:
+                case "advance":
+                    self.errands[thread] = time.monotonic()
+                    self._advance(StreamId(id), errand)
+                case "llm" | "tool":
+                    self._job(kind, JobId(id), errand)
+                case "deliver":
+                    self._deliver(StreamId(id))
+                case "tick":
+                    return
+        except Revoked:
+            raise
+        except Conflict:
+            self._due.give_back("advance", self._keys.shard(id), [stream_of(id)], delay_ms=CONFLICT_DELAY_MS)
+        except TurnwrightError as error:
+            self._reporter.failed(kind, id, error)
+        finally:
+            self.errands.pop(thread, None)
+            errand.close()
+
+    def _advance(self, hinted: StreamId, errand: _Errand) -> None:
+        shard = self._keys.shard(hinted)
+        for taken in self._due.take("advance", shard, most=1, hinted=hinted):
+            stream = StreamId(taken.id)
+            self._faults.at("advance.taken")
+            try:
+                advanced = self._advancer.advance(stream, errand.claimer(), takes=taken.takes)
+            except NewerVersion:
+                self._due.give_back("advance", shard, [stream], delay_ms=NEWER_DELAY_MS)
+                return
+            self._faults.at("advance.committed")
+            self._follow(stream, advanced, errand)
+
+    def _follow(self, stream: StreamId, advanced: Advanced, errand: _Errand) -> None:
+        for _ in range(FOLLOW_ROUNDS):
+            self._tell(stream, advanced)
+            if advanced.claimed:
+                self.errands.pop(threading.get_ident(), None)
+                job = advanced.claimed[0]
+                held = Held(kind=job.kind, id=job.id, stream=stream, token=1)
+                claim = Claim(
+                    token=1,
+                    attempt=1,
+                    charged=1,
+                    prior="",
+                    expired=False,
+                    since=advanced.now,
+                    due=advanced.now,
+                    now=advanced.now,
+                    offset=0,
+                )
+                following = self._run(held, claim, advanced.standing, errand)
+                if following is None:
+                    return
+                advanced = following
+            elif advanced.behind and self._shortcuts and not self.stopping.is_set():
+                advanced = self._advancer.advance(stream, errand.claimer())
+            else:
+                return
+        self._wake.hint("advance", stream)
+
+    def _tell(self, stream: StreamId, advanced: Advanced) -> None:
+        """Wake others for what this thread will not do itself."""
+        for job in advanced.owed:
+            self._wake.hint(job.kind, job.id)
+        if advanced.delivers:
+            self._wake.hint("deliver", stream)
+        if advanced.timer is not None:
+            self._wake.at("advance", stream, advanced.timer, now_ms=advanced.now)
+        if advanced.behind and self.stopping.is_set():
+            self._wake.hint("advance", stream)
+
+    def _job(self, kind: Kind, job: JobId, errand: _Errand) -> None:
+        if not errand.reserve():
+            return
+        stream = stream_of(job)
+        runner = self._runners[kind]
+        blank = Held(kind=kind, id=job, stream=stream, token=0)
+        claim = self._claims.claim(kind, job, effect=runner.effect(blank) if kind == "tool" else "")
+        if claim is None:
+            return
+        held = Held(kind=kind, id=job, stream=stream, token=claim.token)
+        standing = self._advancer.stand(stream) if self._shortcuts else None
+        following = self._run(held, claim, standing, errand)
+        if following is not None:
+            self._follow(stream, following, errand)
+
+    def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: _Errand) -> Advanced | None:
+        """Run a claimed job to its end; what the settlement led to, None when nothing more is ours."""
+        result = self._runners[held.kind].run(held, claim)
+        match result:
+            case Settled(events=events):
+                settled = self._advancer.settle(
+                    held, events, standing if self._shortcuts else None, errand.claimer()
+                )
+                self._faults.at("llm.settled")
+                return settled
+            case Again(error=error, delay_ms=delay_ms, free=free):
+                released = self._claims.release(held, error=error, delay_ms=delay_ms, free=free)
+                kind: Kind = "llm" if held.kind == "llm" else "tool"
+                if released is not None and not self.stopping.is_set():
+                    self._wake.at(kind, held.id, released.retry_at, now_ms=released.now)
+                elif released is not None:
+                    self._wake.hint(kind, held.id)
+                return None
+            case _:
+                return None
+
+    def _deliver(self, stream: StreamId) -> None:
+        shard = self._keys.shard(stream)
+        for taken in self._due.take("deliver", shard, most=1, hinted=stream):
+            self._deliverer.run(StreamId(taken.id))
+
+    def _next(self) -> Due | None:
+        """Something else that is due, found by one look at all sets for all threads of the process."""
+        if not self._shortcuts:
+            return None
+        with self._lock:
+            if not self._found and time.monotonic() - self._refreshed > REFRESH_S:
+                self._refreshed = time.monotonic()
+                try:
+                    now, found = self._due.lowest(KINDS[:4], most=8)
+                except TurnwrightError:
+                    return None
+                ready = [one for one in found if one.at <= now]
+                random.shuffle(ready)
+                self._found.extend(ready)
+            while self._found:
+                one = self._found.popleft()
+                if one.kind in ("llm", "tool") and not self._slots.free:
+                    continue
+                return one
+        return None
+
+    def _hand_over(self) -> None:
+        found = self._next()
+        if found is not None:
+            self._wake.hint(found.kind, found.id)
+
+    def claimer_for(self, errand: _Errand) -> Claimer:
+        """Claims the first job of a commit if a slot is free."""
+        if not self._shortcuts or self.stopping.is_set():
+            return claim_nothing
+        chosen: list[str] = []
+
+        def claim(job: StartJob) -> JobStarted | None:
+            if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve():
+                return None
+            chosen[:] = [job.id]
+            effect = self._effect_of(job.tool) if job.kind == "tool" else ""
+            return JobStarted(job=job.id, attempt=1, incarnation=self._incarnation, effect=effect)
+
+        return claim
+
+
+class _Errand:
+    """What one thread is doing, and the slot it has reserved for it."""
+
+    def __init__(self, worker: Worker, slots: Slots) -> None:
+        self._worker = worker
+        self._slots = slots
+        self._has_slot = False
+
+    def reserve(self) -> bool:
+        if not self._has_slot:
+            self._has_slot = self._slots.reserve()
+        return self._has_slot
+
+    def claimer(self) -> Claimer:
+        return self._worker.claimer_for(self)
+
+    def close(self) -> None:
+        if self._has_slot:
+            self._slots.release()
+            self._has_slot = False

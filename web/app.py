@@ -9,7 +9,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.routing import BaseConverter
 
-from services.sessions import Sessions
+from services.sessions.facade import Sessions
 from services.sessions.values import SESSION_ID
 from web import gate, problems
 from web.gate import TokenBook

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 from flask import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from services.errors import Invalid
 from web.problems import Failure
@@ -32,7 +33,7 @@ def read_body(shape: type[T], *, optional: bool = False) -> T:
         return shape()
     if request.mimetype != "application/json":
         raise Failure("unsupported-media-type")
-    raw = request.get_data(cache=False)
+    raw = _read()
     if optional and not raw:
         return shape()
     try:
@@ -84,6 +85,14 @@ def read_wait_s(most: float) -> float:
 def reply(body: msgspec.Struct, status: int = 200) -> Response:
     """`body` as a JSON response."""
     return Response(msgspec.json.encode(body), status, mimetype="application/json")
+
+
+def _read() -> bytes:
+    raw = request.get_data(cache=False)
+    # Where the length is not announced, werkzeug cuts the body off at the limit without a word.
+    if request.content_length is None and len(raw) >= (request.max_content_length or len(raw) + 1):
+        raise RequestEntityTooLarge
+    return raw
 
 
 def _invalid(message: str) -> Invalid:

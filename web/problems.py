@@ -10,13 +10,13 @@ import traceback
 from pathlib import Path
 
 import msgspec
-import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from services import errors
+from services.logs import get_logger
 
-_log = structlog.get_logger("web")
+_log = get_logger("web")
 
 TYPE_PREFIX = "urn:turnwright:problem:"
 

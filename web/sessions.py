@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from services.errors import Invalid
-from services.sessions import Sessions
+from services.sessions.facade import Sessions
 from services.sessions.pages import Filter
 from services.sessions.values import Commanded, EventPage, SessionDetail, SessionPage, Why
 from services.streams.event import StreamId

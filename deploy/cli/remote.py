@@ -1,0 +1,218 @@
+"""The commands that talk to a running Turnwright over its HTTP API."""
+
+from __future__ import annotations
+
+import uuid
+
+import click
+import msgspec
+
+from deploy.cli import output
+from deploy.cli.asking import Answer, Withdrawn
+from deploy.cli.live import follow
+from deploy.cli.server import Failed, Query, Server, find_server, session_path
+from services.sessions.values import (
+    Accepted,
+    Answered,
+    Commanded,
+    EventPage,
+    EventView,
+    InstalledProcessors,
+    ProcessorView,
+    SessionDetail,
+    SessionPage,
+    Why,
+)
+from services.streams.vocabulary import TurnSettled
+
+_PAGE = 500
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+session_argument = click.argument("session")
+
+
+@click.command()
+@click.argument("text")
+@click.option("--session", help="Go on in this session; app:<name> is made on first use.")
+@click.option("--agent", help="Which agent answers; fixed when a session is made.")
+@click.option("--policy", type=click.Choice(["follow_up", "steer", "collect", "silent"]))
+@click.option("--no-wait", is_flag=True, help="Return as soon as the prompt is stored.")
+@as_json_option
+def ask(
+    text: str, *, session: str | None, agent: str | None, policy: str | None, no_wait: bool, as_json: bool
+) -> None:
+    """Ask TEXT and wait for the answer."""
+    server = find_server()
+    given = {"text": text, "session": session, "agent": agent, "policy": policy}
+    body = {name: value for name, value in given.items() if value is not None}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    accepted, raw = server.send("/api/prompts", Accepted, body, headers)
+    if no_wait or policy == "silent":
+        output.as_json(raw) if as_json else output.say(f"{accepted.session} {accepted.offset}")
+        return
+    settled = _await(server, accepted, is_live=not as_json and output.is_terminal())
+    if as_json:
+        output.as_json(msgspec.json.encode(_answered(accepted, settled)))
+    elif not output.is_terminal() and settled.text:
+        output.say(settled.text)
+    if settled.outcome != "answered":
+        reason = f" ({settled.reason})" if settled.reason else ""
+        raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright events {accepted.session}")
+
+
+@click.command()
+@click.option("--status", type=click.Choice(["idle", "running", "waiting", "paused", "faulted"]))
+@click.option("--source", help="Only sessions of this origin: prompt, app, …")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@as_json_option
+def sessions(*, status: str | None, source: str | None, limit: int, as_json: bool) -> None:
+    """List sessions, newest activity first."""
+    query: dict[str, str | int] = {"limit": limit}
+    query |= {"status": status} if status else {}
+    query |= {"source": source} if source else {}
+    page, raw = find_server().read("/api/sessions", SessionPage, query)
+    if as_json:
+        output.as_json(raw)
+        return
+    rows = [(each.session, each.status, output.clock(each.updated_at)) for each in page.sessions]
+    output.table(("session", "status", "last activity"), rows)
+
+
+@click.command()
+@session_argument
+@click.option("--after", type=click.IntRange(0), help="Start after this offset, not near the end.")
+@click.option("--limit", type=click.IntRange(1, _PAGE), default=100, show_default=True)
+@click.option("--type", "types", multiple=True, help="Only events of this type; repeatable.")
+@click.option("--follow", "is_followed", is_flag=True, help="Go on with what comes, until interrupted.")
+@as_json_option
+def events(
+    session: str, *, after: int | None, limit: int, types: tuple[str, ...], is_followed: bool, as_json: bool
+) -> None:
+    """Show the events of SESSION, oldest first; with --json one event a line."""
+    server = find_server()
+    if after is None:
+        newest, _ = server.read(session_path(session, "events"), EventPage, {"limit": 1})
+        after = max(0, newest.head - limit)
+    query: Query = {"after": after, "limit": limit, **({"type": ",".join(types)} if types else {})}
+    page, _ = server.read(session_path(session, "events"), EventPage, query)
+    for event in page.events:
+        _show_event(event, as_json=as_json)
+    if not is_followed:
+        return
+    for news in follow(server, session, after=page.next):
+        if isinstance(news, EventView) and (not types or news.type in types):
+            _show_event(news, as_json=as_json)
+
+
+@click.command()
+@session_argument
+@as_json_option
+def why(session: str, *, as_json: bool) -> None:
+    """Say why SESSION is not idle."""
+    told, raw = find_server().read(session_path(session, "why"), Why)
+    if as_json:
+        output.as_json(raw)
+    else:
+        output.say(_why_text(told))
+
+
+@click.command()
+@session_argument
+@click.option("--queued", is_flag=True, help="Cancel what waits behind the running turn too.")
+@as_json_option
+def cancel(session: str, *, queued: bool, as_json: bool) -> None:
+    """Cancel the running turn of SESSION."""
+    _command(session_path(session, "cancel"), {"queued": queued}, done="asked to stop", as_json=as_json)
+
+
+@click.command()
+@session_argument
+@click.option("--reason", default="operator", show_default=True)
+@as_json_option
+def pause(session: str, *, reason: str, as_json: bool) -> None:
+    """Let SESSION take no inputs and start no jobs until it is resumed."""
+    _command(session_path(session, "pause"), {"reason": reason}, done="paused", as_json=as_json)
+
+
+@click.command()
+@session_argument
+@as_json_option
+def resume(session: str, *, as_json: bool) -> None:
+    """Let SESSION go on."""
+    _command(session_path(session, "resume"), {}, done="resumed", as_json=as_json)
+
+
+@click.command()
+@click.argument("session", required=False)
+@as_json_option
+def processors(session: str | None, *, as_json: bool) -> None:
+    """List the installed processors, or where those of SESSION stand."""
+    server = find_server()
+    if session is None:
+        known, raw = server.read("/api/processors", InstalledProcessors)
+        rows = [(each.name, f"v{each.version}", ", ".join(each.consumes)) for each in known.processors]
+        heads = ("processor", "version", "consumes")
+    else:
+        detail, raw = server.read(session_path(session), SessionDetail, {"limit": 1})
+        raw = msgspec.json.encode({"session": detail.session, "processors": detail.processors})
+        heads = ("processor", "version", "status")
+        rows = [(each.name, f"v{each.version}", _standing(each)) for each in detail.processors]
+    output.as_json(raw) if as_json else output.table(heads, rows)
+
+
+def _await(server: Server, accepted: Accepted, *, is_live: bool) -> TurnSettled:
+    said: list[str] = []
+
+    def tell_why() -> None:
+        told, _ = server.read(session_path(accepted.session, "why"), Why)
+        if told.wait is not None and _why_text(told) not in said[-1:]:
+            said.append(_why_text(told))
+            output.note(said[-1])
+
+    try:
+        news = follow(server, accepted.session, after=accepted.offset)
+        return Answer(accepted.offset, output.write if is_live else None).wait(news, tell_why)
+    except Withdrawn:
+        raise Failed("the prompt was withdrawn before it was answered") from None
+
+
+def _answered(accepted: Accepted, settled: TurnSettled) -> Answered:
+    return Answered(
+        session=accepted.session,
+        offset=accepted.offset,
+        duplicate=accepted.duplicate,
+        outcome=settled.outcome,
+        text=settled.text,
+        reason=settled.reason,
+        usage=settled.usage,
+    )
+
+
+def _command(path: str, body: dict[str, object], *, done: str, as_json: bool) -> None:
+    commanded, raw = find_server().send(path, Commanded, body)
+    if as_json:
+        output.as_json(raw)
+    else:
+        output.say(done if commanded.changed else f"it was {done} already")
+
+
+def _show_event(event: EventView, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(msgspec.json.encode(event))
+    else:
+        payload = bytes(event.payload).decode()
+        output.say(f"{event.offset:>6}  {output.clock(event.created_at)}  {event.type:<22}  {payload}")
+
+
+def _why_text(told: Why) -> str:
+    if told.wait is None:
+        return told.status
+    since = f", since {output.clock(told.wait.since)}" if told.wait.since else ""
+    until = f", until {output.clock(told.wait.until)}" if told.wait.until else ""
+    return f"{told.status}: {told.wait.text}{since}{until}"
+
+
+def _standing(processor: ProcessorView) -> str:
+    if processor.status == "parked":
+        return f"parked before the event at {processor.fault} ({processor.error})"
+    return "up to date" if processor.offset is None else f"catching up, at {processor.offset}"

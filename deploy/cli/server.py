@@ -1,0 +1,185 @@
+"""The command line's way to a running Turnwright: where it is, with which token, and what can go wrong.
+
+Every failure becomes one clear line and exit status 1; a wrong environment is exit status 2.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import click
+import httpx2
+import msgspec
+
+from services.errors import ConfigurationError
+from services.settings import Settings, load_settings
+from services.variables import is_loopback
+
+T = TypeVar("T")
+Query = Mapping[str, str | int]
+
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+_REPEATS = 6
+_REPEAT_S = 0.5
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What a refused request says."""
+
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+    field: str | None = None
+
+
+class Failed(click.ClickException):
+    """A command that could not be done: one line, exit status 1."""
+
+
+class Lost(Exception):
+    """The connection broke, or the server can not answer now; whether it acted is unknown."""
+
+
+class Server:
+    """One server and the token to use there."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        is_local = is_loopback(urlsplit(url).hostname or "")
+        self._client = httpx2.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+            trust_env=not is_local,
+        )
+
+    def read(self, path: str, shape: type[T], query: Query | None = None) -> tuple[T, bytes]:
+        """GET `path`: the parsed body and its bytes. Raises: Failed."""
+        return self._parse(self._insist("GET", path, query=query or {}), shape)
+
+    def send(
+        self, path: str, shape: type[T], body: object, headers: Mapping[str, str] | None = None
+    ) -> tuple[T, bytes]:
+        """POST `body` to `path`; repeated when its outcome is unknown, so it must be idempotent.
+
+        Raises: Failed.
+        """
+        return self._parse(self._insist("POST", path, body=msgspec.json.encode(body), headers=headers), shape)
+
+    @contextmanager
+    def stream(self, path: str, *, after: int) -> Iterator[Iterator[str]]:
+        """The lines of a live stream that goes on after offset `after`. Raises: Failed, Lost."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        try:
+            with self._client.stream("GET", path, headers=headers) as response:
+                if response.status_code != 200:
+                    response.read()
+                    self._check(response)
+                yield response.iter_lines()
+        except httpx2.ConnectError:
+            raise Lost(self._unreachable()) from None
+        except httpx2.HTTPError:
+            raise Lost(f"the connection to {self.url} broke") from None
+
+    def _insist(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        typed = {"Content-Type": "application/json"} if body is not None else {}
+        for left in reversed(range(_REPEATS)):
+            try:
+                response = self._client.request(
+                    method, path, params=query, content=body, headers={**typed, **(headers or {})}
+                )
+                self._check(response)
+                return response
+            except httpx2.ConnectError:
+                raise Failed(self._unreachable()) from None
+            except httpx2.HTTPError:
+                broken = f"the connection to {self.url} broke"
+            except Lost as lost:
+                broken = str(lost)
+            if not left:
+                raise Failed(broken)
+            time.sleep(_REPEAT_S)
+        raise Failed(self._unreachable())
+
+    def _check(self, response: httpx2.Response) -> None:
+        if response.is_success:
+            return
+        problem = _problem_of(response)
+        if problem is None:
+            raise Failed(f"{self.url} answered with status {response.status_code}: is it Turnwright?")
+        said = ": ".join(part for part in (problem.title, problem.field, problem.detail) if part)
+        if response.status_code == 401:
+            raise Failed(f"{self.url} does not know this token: set TURNWRIGHT_API_TOKEN")
+        if response.status_code == 503:
+            raise Lost(f"{self.url}: {said}")
+        raise Failed(problem.detail if problem.type.endswith(":not-found") and problem.detail else said)
+
+    def _parse(self, response: httpx2.Response, shape: type[T]) -> tuple[T, bytes]:
+        try:
+            return msgspec.json.decode(response.content, type=shape), response.content
+        except msgspec.MsgspecError:
+            raise Failed(f"{self.url} answered something unknown: is it Turnwright?") from None
+
+    def _unreachable(self) -> str:
+        return f"no server answers at {self.url}: start one with `make up`, or set TURNWRIGHT_URL"
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    url: str
+
+
+def find_server() -> Server:
+    """The server the environment names, otherwise the local one. Raises: Failed; exits with 2."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        click.echo("\n".join(error.problems), err=True)
+        sys.exit(2)
+    return Server(settings.url or _local_url(settings.home), _token(settings))
+
+
+def session_path(session: str, *parts: str) -> str:
+    """The path of a session, or of something of it."""
+    return "/".join(("/api/sessions", quote(session, safe=""), *parts))
+
+
+def _local_url(home: Path) -> str:
+    try:
+        return msgspec.json.decode((home / "run" / "server.json").read_bytes(), type=_Announced).url
+    except (OSError, msgspec.MsgspecError):
+        raise Failed(f"no server runs on {home}: start one with `make up`, or set TURNWRIGHT_URL") from None
+
+
+def _token(settings: Settings) -> str:
+    if settings.api_token is not None:
+        return settings.api_token.reveal()
+    try:
+        token = (settings.home / "token").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        token = ""
+    if not token or not token.isprintable():
+        raise Failed(f"there is no token in {settings.home / 'token'}: set TURNWRIGHT_API_TOKEN")
+    return token
+
+
+def _problem_of(response: httpx2.Response) -> Problem | None:
+    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    try:
+        return msgspec.json.decode(response.content, type=Problem)
+    except msgspec.MsgspecError:
+        return None

@@ -62,7 +62,8 @@ class Member:
         """Relay what the process wrote."""
         for line in self.child.lines() if self.child is not None else ():
             self._cause = self.role.cause_in(line) or self._cause
-            self._reports.relay(self.role.name, line)
+            if not self.role.is_muted(line):
+                self._reports.relay(self.role.name, line)
 
     def let_go(self) -> None:
         """The process ended: relay its last output, remember how it ended."""

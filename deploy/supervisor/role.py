@@ -17,7 +17,8 @@ class Role:
 
     `is_ready` is asked from a thread of its own until it says so, and must come back within a second.
     `inherited` file descriptors stay open in it. `passing_causes` maps a text in its output to a cause of
-    death that ends by itself (a full disk): such a role is never given up. `on_down` is told when it is.
+    death that ends by itself (a full disk): such a role is never given up. Lines that hold a text of `muted`
+    are not shown. `on_down` is told when the role is given up.
     """
 
     name: str
@@ -26,11 +27,16 @@ class Role:
     inherited: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     passing_causes: Mapping[str, str] = field(default_factory=dict)
+    muted: tuple[str, ...] = ()
     on_down: Callable[[], None] | None = None
 
     def cause_in(self, line: str) -> str:
         """The known passing cause that `line` of the output tells of, or nothing."""
         return next((cause for text, cause in self.passing_causes.items() if text in line), "")
+
+    def is_muted(self, line: str) -> bool:
+        """Whether `line` of the output means nothing here."""
+        return any(text in line for text in self.muted)
 
 
 def restart_delay_s(exits: Sequence[float], *, now: float) -> float | None:

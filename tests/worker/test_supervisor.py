@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 
 from deploy.guard import has_death_signal
 from services.diagnosis.roles import RoleState, read_roles
+from tests.worker.waiting import wait_until
 
 IDLE = [sys.executable, "-c", "import signal; signal.pause()"]
 STUBBORN = [
@@ -81,13 +82,6 @@ def supervised(home: Path, stages: list[dict[str, list[str]]], **options: object
         if process.poll() is None:
             process.terminate()
             process.wait(timeout=20)
-
-
-def wait_until(condition: Callable[[], bool], *, within_s: float = 15.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:

@@ -1,0 +1,60 @@
+"""The command lines of the roles, and how each runs in its own process."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+CELERY_APP = "tasks.celery"
+# One queue for each kind of hint.
+KINDS = ("advance", "llm", "tool", "deliver", "tick")
+
+
+def web_command(listen_fd: int) -> tuple[str, ...]:
+    """A web process on a socket that is already bound."""
+    return (*_turnwright(), "web", "--listen-fd", str(listen_fd))
+
+
+def worker_command(name: str) -> tuple[str, ...]:
+    """A worker process; `name` is unique on its machine."""
+    return (*_turnwright(), "worker", "--name", name)
+
+
+def beat_command() -> tuple[str, ...]:
+    """A beat process."""
+    return (*_turnwright(), "beat")
+
+
+def run_worker(settings: Settings, name: str) -> None:
+    """Be a Celery worker; returns or exits when it is asked to stop."""
+    _run_celery(
+        "worker",
+        "--pool=threads",
+        f"--concurrency={settings.slots}",
+        f"--hostname={name}@%h",
+        f"--loglevel={_celery_level(settings)}",
+        "--without-gossip",
+        "--without-mingle",
+    )
+
+
+def run_beat(settings: Settings) -> None:
+    """Be a Celery beat; returns or exits when it is asked to stop."""
+    _run_celery("beat", f"--loglevel={_celery_level(settings)}", "--pidfile=")
+
+
+def _turnwright() -> tuple[str, ...]:
+    return (sys.executable, "-m", "turnwright")
+
+
+def _celery_level(settings: Settings) -> str:
+    return settings.log_level
+
+
+def _run_celery(*arguments: str) -> None:
+    from celery.bin.celery import celery
+
+    celery.main(args=["--app", CELERY_APP, "--quiet", *arguments], prog_name="celery")

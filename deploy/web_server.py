@@ -1,0 +1,82 @@
+"""Gunicorn with our options: one process, a thread for each request, an end that live streams are told of."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import AppImportError
+from gunicorn.workers.base import Worker
+
+from deploy.guard import die_with_parent
+from deploy.listening import bind
+from services.errors import TurnwrightError
+from services.logs import configure_logging
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from services.settings import Settings
+
+# As many as live streams and waiting prompts may hold, and enough beside them for webhooks.
+LIVE_THREADS = 64
+SHORT_THREADS = 32
+
+_workers: list[Worker] = []
+
+
+def is_stopping() -> bool:
+    """Whether this web process was told to stop; live streams end then."""
+    return any(not worker.alive for worker in _workers)
+
+
+def run_web(settings: Settings, *, listen_fd: int | None) -> None:
+    """Serve until a signal ends it, on the inherited socket `listen_fd` or on one of its own.
+
+    Raises: ConfigurationError when it can not listen; SystemExit at the end.
+    """
+    _Server(settings, bind(settings).detach() if listen_fd is None else listen_fd).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
+    def __init__(self, settings: Settings, listen_fd: int) -> None:
+        self._settings = settings
+        self._listen_fd = listen_fd
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, object] = {
+            "bind": f"fd://{self._listen_fd}",
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": LIVE_THREADS + SHORT_THREADS,
+            "timeout": 30,
+            "graceful_timeout": 5,
+            "loglevel": "warning",
+            # Whom to believe about forwarding is decided by the application.
+            "forwarded_allow_ips": "",
+            "control_socket_disable": True,
+            "on_starting": lambda server: configure_logging(self._settings, "web"),
+            "post_fork": _bind_to_arbiter,
+        }
+        if os.path.isdir("/dev/shm"):
+            # Its heartbeat file must not depend on a disk.
+            options["worker_tmp_dir"] = "/dev/shm"
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        from deploy.composition import web_app
+
+        try:
+            return web_app()
+        except TurnwrightError as error:
+            # Said without a traceback, and ends the arbiter instead of being tried for ever.
+            raise AppImportError(str(error)) from error
+
+
+def _bind_to_arbiter(server: Arbiter, worker: Worker) -> None:
+    die_with_parent(server.pid)
+    _workers[:] = [worker]

@@ -1,0 +1,71 @@
+"""The command line as a whole: its commands, its exit status, its errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.main import COMMANDS, run
+
+ROOT = Path(__file__).parents[3]
+
+
+def turnwright(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TURNWRIGHT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "turnwright", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, **environment},
+        cwd=ROOT,
+    )
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    shown = turnwright("--version")
+
+    assert (shown.returncode, shown.stdout) == (0, "turnwright, version 0.1.0\n")
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_listed_command_can_be_loaded_and_explains_itself(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--help"]) == 0
+    assert f"turnwright {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["ask"], ["web", "--listen-fd", "x"], ["--nonsense"]])
+def test_wrong_usage_is_said_and_ends_with_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert "Usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", ["up", "web", "worker", "beat"])
+def test_every_mistake_in_the_environment_is_said_at_once_without_a_traceback(role: str) -> None:
+    refused = turnwright(role, TURNWRIGHT_PORT="x", TURNWRIGHT_SLOTS="1")
+
+    assert refused.returncode == 2
+    assert "TURNWRIGHT_PORT" in refused.stderr
+    assert "TURNWRIGHT_SLOTS" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    program = (
+        "import sys; from deploy.cli.main import run; run(['--help'])\n"
+        "print([name for name in ('flask', 'celery', 'redis', 'pydantic', 'httpx2') if name in sys.modules])"
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert shown.stdout.splitlines()[-1] == "[]"

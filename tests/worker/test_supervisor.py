@@ -17,7 +17,7 @@ import pytest
 
 from deploy.guard import has_death_signal
 from services.diagnosis.roles import RoleState, read_roles
-from tests.worker.waiting import wait_until
+from tests.worker.waiting import is_gone, wait_until
 
 IDLE = [sys.executable, "-c", "import signal; signal.pause()"]
 STUBBORN = [
@@ -82,13 +82,6 @@ def supervised(home: Path, stages: list[dict[str, list[str]]], **options: object
         if process.poll() is None:
             process.terminate()
             process.wait(timeout=20)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.fixture

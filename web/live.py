@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import msgspec
-from flask import Response
+from flask import Response, request
 
 from services.errors import Overloaded, Unavailable
 from services.sessions.values import EventView
@@ -52,15 +53,18 @@ class LiveRequests:
         except BaseException:
             held.close()
             raise
-        response = Response(self._frames(tail, types), mimetype="text/event-stream")
+        has_left = _watch_caller()
+        response = Response(self._frames(tail, types, has_left), mimetype="text/event-stream")
         response.headers["X-Accel-Buffering"] = "no"
         response.call_on_close(held.close)
         return response
 
-    def _frames(self, tail: Tail, types: frozenset[str] | None) -> Iterator[bytes]:
+    def _frames(
+        self, tail: Tail, types: frozenset[str] | None, has_left: Callable[[], bool]
+    ) -> Iterator[bytes]:
         yield b"retry: %d\n\n" % _RETRY_MS
         spoken_at = time.monotonic()
-        while not self.is_stopping():
+        while not self.is_stopping() and not has_left():
             try:
                 news = tail.next(_STEP_S)
             except Unavailable:
@@ -71,6 +75,23 @@ class LiveRequests:
             if frames:
                 spoken_at = time.monotonic()
                 yield frames
+
+
+def _watch_caller() -> Callable[[], bool]:
+    """Whether the caller hung up, so that its place is free before the next write fails."""
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+
+    def has_left() -> bool:
+        if not isinstance(connection, socket.socket):
+            return False
+        try:
+            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    return has_left
 
 
 def _is_wanted(news: Event | Delta, types: frozenset[str] | None) -> bool:

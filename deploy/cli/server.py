@@ -1,11 +1,10 @@
 """The command line's way to a running Turnwright: where it is, with which token, and what can go wrong.
 
-Every failure becomes one clear line and exit status 1; a wrong environment is exit status 2.
+Every failure becomes one clear line and exit status 1.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ import click
 import httpx2
 import msgspec
 
-from services.errors import ConfigurationError
 from services.settings import Settings, load_settings
 from services.variables import is_loopback
 
@@ -143,12 +141,8 @@ class _Announced(msgspec.Struct, frozen=True):
 
 
 def find_server() -> Server:
-    """The server the environment names, otherwise the local one. Raises: Failed; exits with 2."""
-    try:
-        settings = load_settings()
-    except ConfigurationError as error:
-        click.echo("\n".join(error.problems), err=True)
-        sys.exit(2)
+    """The server the environment names, otherwise the local one. Raises: Failed, ConfigurationError."""
+    settings = load_settings()
     return Server(settings.url or _local_url(settings.home), _token(settings))
 
 

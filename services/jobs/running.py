@@ -30,16 +30,21 @@ class Running:
         self._runs: dict[JobId, tuple[Held, Stoppable]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start listening and looking."""
-        threading.Thread(target=self._keep(self._look), name="running", daemon=True).start()
+        self._threads = [threading.Thread(target=self._keep(self._look), name="running", daemon=True)]
         if self._notices:
-            threading.Thread(target=self._keep(self._listen), name="cancel", daemon=True).start()
+            self._threads.append(threading.Thread(target=self._keep(self._listen), name="cancel", daemon=True))
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop both threads; runs are not touched."""
         self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=2 * LOOK_S)
 
     def add(self, held: Held, run: Stoppable) -> None:
         """`run` works on `held` now."""

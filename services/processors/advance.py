@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.errors import Conflict
-from services.processors.commit import CommitReply, Draft, SettleReply
+from services.processors.commit import CommitReply, Draft, SettleReply, numbered
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
 from services.processors.registry import ProcessorRegistry
@@ -207,6 +207,7 @@ def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes]) -> Ad
         fields = dict(known) | drawn.after
         fields |= {"rev": str(reply.rev).encode(), "at": str(reply.head).encode(), "own": b""}
         if drawn.appends:
+            fields |= numbered(drawn.appends, known)[1]
             fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
         if drawn.pause:
             fields["paused"] = drawn.pause.encode()

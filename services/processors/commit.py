@@ -37,6 +37,15 @@ class SettleReply(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
 
 
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbox entry for another stream; `n` counts from 1 without holes per (source, target)."""
+
+    stream: StreamId
+    event: EventInput
+    create: EventInput | None = None
+    n: int
+
+
 class Draft:
     """Collects keys, bodies and the header of one script call over a stream."""
 
@@ -92,21 +101,23 @@ class Draft:
     def commit(self, plan: Plan, *, rev: int, known: Mapping[str, bytes]) -> dict[str, object]:
         """The header's `c` for `plan`; only fields that differ from `known` are sent."""
         outbox_next = int(known.get("outbox", b"1"))
+        owed, counters = numbered(plan.appends, known)
         before = [[n, self.arg(value)] for n, value in plan.before.items() if known.get(n) != value]
         after = [[n, self.arg(value)] for n, value in plan.after.items() if known.get(n) != value]
+        counted = [[n, self.arg(value)] for n, value in counters.items()]
         return {
             "stream": self.stream,
             "rev": rev,
             "read_to": plan.read_to,
-            "before": before,
-            "after": after,
+            "before": before + counted,
+            "after": after + counted,
             "events": self.events(plan.events),
             "jobs": [self._start(job, plan.claimed.get(job.id)) for job in plan.jobs],
             "settles": [
                 {"k": self.job(s.id), "kind": s.kind, "id": s.id, "token": s.token} for s in plan.settles
             ],
             "cancels": [{"k": self.job(c.id), "id": c.id} for c in plan.cancels],
-            "outbox": [self._owe(entry, outbox_next + i) for i, entry in enumerate(plan.appends)],
+            "outbox": [{"a": self.arg(msgspec.json.encode(o)), "n": outbox_next + i} for i, o in enumerate(owed)],
             "outbox_next": outbox_next + len(plan.appends),
             "timer": plan.timer or 0,
             "behind": plan.behind,
@@ -127,5 +138,14 @@ class Draft:
             "effect": claim.effect if claim else "",
         }
 
-    def _owe(self, entry: AppendTo, n: int) -> dict[str, object]:
-        return {"a": self.arg(msgspec.json.encode(entry)), "n": n}
+
+def numbered(appends: Sequence[AppendTo], known: Mapping[str, bytes]) -> tuple[list[Owed], dict[str, bytes]]:
+    """Number entries per target, going on from the counters `n:<target>` of the stream's row."""
+    counters: dict[str, bytes] = {}
+    owed: list[Owed] = []
+    for entry in appends:
+        name = f"n:{entry.stream}"
+        n = int(counters.get(name, known.get(name, b"0"))) + 1
+        counters[name] = str(n).encode()
+        owed.append(Owed(stream=entry.stream, event=entry.event, create=entry.create, n=n))
+    return owed, counters

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from services.diagnosis.wait import WaitReason
 from services.errors import Invalid, Refused
 from services.streams.event import Event, StreamId
 from services.streams.vocabulary import Policy, TurnOutcome, Usage
@@ -126,15 +127,6 @@ class ProcessorView(Value, frozen=True, kw_only=True):
     offset: int | None = None
     error: str = ""
     fault: int = 0
-
-
-class WaitReason(Value, frozen=True, kw_only=True):
-    """Why a session is not idle. `since` and `until` are epoch milliseconds; `until` when it goes on."""
-
-    code: str
-    text: str
-    since: int | None = None
-    until: int | None = None
 
 
 class Why(Value, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NewType, TypeVar
 
+import builtins
+
 import msgspec
 
 StreamId = NewType("StreamId", str)
@@ -39,7 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     cause: tuple[str, ...] = ()
     trace: str | None = None
 
-    def decode(self, shape: type[P]) -> P:
+    def decode(self, shape: builtins.type[P]) -> P:
         """Read the payload as `shape`; unknown fields are ignored."""
         return msgspec.json.decode(self.payload, type=shape)
 

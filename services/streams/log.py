@@ -299,5 +299,7 @@ def _named(refusal: RefusedByScript, stream: StreamId) -> Exception:
             return StreamPaused(refusal.detail)
         case "blob":
             return Conflict("blob")
+        case "done":
+            return refusal
         case other:
             return Defect(f"append refused: {other}")

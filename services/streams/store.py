@@ -34,7 +34,7 @@ Reply = TypeVar("Reply")
 Arg = bytes | str | int | float
 LUA = Path(__file__).parent / "lua"
 INCLUDES = {"commit": ("_prelude", "_commit"), "settle": ("_prelude", "_commit")}
-PLAIN = frozenset({"load", "take", "give_back", "renew", "reap"})
+PLAIN = frozenset({"load", "take", "give_back", "renew", "reap", "delivered"})
 
 
 class Refusal(msgspec.Struct, frozen=True):

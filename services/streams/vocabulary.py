@@ -18,7 +18,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all payload shapes."""
 
 
-class StreamCreated(Payload):
+class StreamCreated(Payload, frozen=True):
     """Always at offset 1. `agent` is fixed for the life of the session."""
 
     agent: str = "default"
@@ -26,27 +26,27 @@ class StreamCreated(Payload):
     source: str = "prompt"
 
 
-class ChildCreated(Payload):
+class ChildCreated(Payload, frozen=True):
     """A descendant stream exists; told to every ancestor."""
 
     child: str
     parent: str
 
 
-class StreamPaused(Payload):
+class StreamPaused(Payload, frozen=True):
     """External inputs are refused and no job starts until `stream.resumed`."""
 
     reason: str
     by: str = "operator"
 
 
-class StreamResumed(Payload):
+class StreamResumed(Payload, frozen=True):
     """The session takes inputs again."""
 
     by: str = "operator"
 
 
-class InputReceived(Payload):
+class InputReceived(Payload, frozen=True):
     """Somebody said something. `policy` decides what it does to a running turn."""
 
     text: str
@@ -56,34 +56,34 @@ class InputReceived(Payload):
     author: str | None = None
 
 
-class InputReplaced(Payload):
+class InputReplaced(Payload, frozen=True):
     """The text of a pending input was changed before any request listed it."""
 
     input: int
     text: str
 
 
-class InputWithdrawn(Payload):
+class InputWithdrawn(Payload, frozen=True):
     """A pending input was taken back; it leaves no trace in the history."""
 
     input: int
 
 
-class CancelRequested(Payload):
+class CancelRequested(Payload, frozen=True):
     """A person stopped the running turn; with `queued` also what waits behind it."""
 
     queued: bool = False
     by: str = "operator"
 
 
-class TurnStarted(Payload):
+class TurnStarted(Payload, frozen=True):
     """A turn began for `inputs`. `turn` counts from 1 in its stream."""
 
     turn: int
     inputs: tuple[int, ...]
 
 
-class LLMRequested(Payload):
+class LLMRequested(Payload, frozen=True):
     """The model is owed a request. By reference: the text is built from the log when it runs.
 
     `upto` is the last offset whose silent inputs belong to the request.
@@ -98,7 +98,7 @@ class LLMRequested(Payload):
     config: str = ""
 
 
-class JobStarted(Payload):
+class JobStarted(Payload, frozen=True):
     """`llm.started`, `tool.started`: attempt `attempt` of `job` runs in `incarnation`."""
 
     job: str
@@ -107,7 +107,7 @@ class JobStarted(Payload):
     effect: str = ""
 
 
-class AttemptEnded(Payload):
+class AttemptEnded(Payload, frozen=True):
     """`llm.attempt_failed`, `tool.attempt_failed`: not the end of the job; it is due again at `retry_at`.
 
     `free` attempts cost nothing of the budget. Times in epoch milliseconds.
@@ -119,7 +119,7 @@ class AttemptEnded(Payload):
     free: bool = False
 
 
-class ToolCall(Payload):
+class ToolCall(Payload, frozen=True):
     """One call the model asked for. `arguments` is the model's own JSON text."""
 
     id: str
@@ -127,7 +127,7 @@ class ToolCall(Payload):
     arguments: str = "{}"
 
 
-class Usage(Payload):
+class Usage(Payload, frozen=True):
     """Tokens of one request or one turn; `input` includes cached ones."""
 
     input: int = 0
@@ -145,7 +145,7 @@ class Usage(Payload):
         )
 
 
-class LLMSettled(Payload):
+class LLMSettled(Payload, frozen=True):
     """The one outcome of an LLM job. A cancelled one keeps the partial `text`."""
 
     job: str
@@ -157,7 +157,7 @@ class LLMSettled(Payload):
     error: str = ""
 
 
-class LLMCancelRequested(Payload):
+class LLMCancelRequested(Payload, frozen=True):
     """The holder of `job` is to stop; at `deadline` (epoch ms) the turn goes on without it."""
 
     job: str
@@ -165,14 +165,14 @@ class LLMCancelRequested(Payload):
     then: Literal["cancelled", "superseded"]
 
 
-class HistoryWindowed(Payload):
+class HistoryWindowed(Payload, frozen=True):
     """Whole turns before `first_turn` were left out of `job` to fit the model's context."""
 
     job: str
     first_turn: int
 
 
-class ToolRequested(Payload):
+class ToolRequested(Payload, frozen=True):
     """A tool call is owed. `call` is the model's id of it."""
 
     turn: int
@@ -182,7 +182,7 @@ class ToolRequested(Payload):
     arguments: str
 
 
-class ToolSettled(Payload):
+class ToolSettled(Payload, frozen=True):
     """The one outcome of a tool job; `result` is what the model is told."""
 
     job: str
@@ -191,7 +191,7 @@ class ToolSettled(Payload):
     error: str = ""
 
 
-class TurnSettled(Payload):
+class TurnSettled(Payload, frozen=True):
     """Once per turn. `inputs` are the offsets it answered; a superseded turn hands them on and lists none."""
 
     turn: int
@@ -203,14 +203,14 @@ class TurnSettled(Payload):
     trace_id: str = ""
 
 
-class ProcessorAttached(Payload):
+class ProcessorAttached(Payload, frozen=True):
     """From here on `name` reacts; what is older than this event it only reduces."""
 
     name: str
     version: int
 
 
-class ProcessorFaulted(Payload):
+class ProcessorFaulted(Payload, frozen=True):
     """`name` is parked before the event at `offset`; a person resumes or skips it."""
 
     name: str
@@ -219,7 +219,7 @@ class ProcessorFaulted(Payload):
     error: str
 
 
-class ProcessorUnparked(Payload):
+class ProcessorUnparked(Payload, frozen=True):
     """`processor.resumed` and `processor.skipped`: what a person decided about a parked processor."""
 
     name: str

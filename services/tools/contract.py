@@ -37,6 +37,11 @@ class ToolCall:
         """Whether nobody waits for the result any more: stop early, what is returned is dropped."""
         return self._cancellation.is_set()
 
+    @property
+    def cancel_reason(self) -> str:
+        """Why the call was cancelled; empty when it was not."""
+        return self._cancellation.reason
+
     def cancel(self, reason: str) -> None:
         """Stop waiting for this call, from any thread."""
         self._cancellation.set(reason)

@@ -1,0 +1,126 @@
+"""Why a session waits: exactly one typed reason for whatever is not idle, with since and until.
+
+Pure but for one look at a job's row. There is no catch-all: what nothing else explains is a reduction
+that is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from services.processors.agent.state import AgentState, Turn
+from services.processors.rows import rows_of
+from services.streams.event import JobId, StreamId
+from services.streams.keys import Keys
+from services.streams.log import Loaded
+from services.streams.store import Store, translated
+
+
+class WaitReason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a session is not idle. `since` and `until` are epoch milliseconds; `until` when it goes on."""
+
+    code: str
+    text: str
+    since: int | None = None
+    until: int | None = None
+
+
+class WorkerCensus(msgspec.Struct, frozen=True):
+    """The workers alive now, and the processors of each by version."""
+
+    count: int
+    processors: Mapping[str, int]
+
+
+class Explainer:
+    """Explains sessions. `census` counts workers; `dead_roles` names roles given up on this machine."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        *,
+        wakes_at: Callable[[AgentState], int | None],
+        census: Callable[[], WorkerCensus],
+        dead_roles: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self._store, self._keys = store, keys
+        self._wakes_at, self._census, self._dead_roles = wakes_at, census, dead_roles
+
+    def __call__(self, stream: StreamId, loaded: Loaded, agent: AgentState) -> WaitReason | None:
+        """The reason, or None for an idle session. Raises: Unavailable."""
+        if loaded.paused is not None:
+            since = loaded.fields.get("paused_at")
+            return WaitReason(
+                code="paused", text=f"paused: {loaded.paused}", since=int(since) if since else None
+            )
+        for name, row in sorted(rows_of(loaded.fields).items()):
+            if row.status == "parked":
+                return WaitReason(
+                    code="processor_faulted",
+                    text=f"processor {name} v{row.version} stopped before event {row.fault}: {row.error};"
+                    " resume or skip it",
+                )
+        is_idle = agent.turn is None and not agent.pending
+        if is_idle and loaded.at >= loaded.head:
+            return None
+        return self._stalled(loaded) or self._busy(loaded, agent, is_idle)
+
+    def _stalled(self, loaded: Loaded) -> WaitReason | None:
+        """Nobody is there who could go on."""
+        census = self._census()
+        if census.count == 0:
+            dead = ", ".join(self._dead_roles())
+            text = f"no worker is running; given up after repeated deaths: {dead}" if dead else "no worker is running"
+            return WaitReason(code="no_worker", text=text)
+        for name, row in sorted(rows_of(loaded.fields).items()):
+            have = census.processors.get(name)
+            if have is None or have < row.version:
+                return WaitReason(
+                    code="no_worker_for_processor", text=f"no worker runs processor {name} v{row.version}"
+                )
+        return None
+
+    def _busy(self, loaded: Loaded, agent: AgentState, is_idle: bool) -> WaitReason | None:
+        turn = agent.turn
+        if turn is not None:
+            return self._turn(loaded, turn)
+        wakes = self._wakes_at(agent) if agent.pending else None
+        if wakes is not None and wakes > loaded.now:
+            return WaitReason(
+                code="debouncing", text="waiting for more input", since=agent.first_at, until=wakes
+            )
+        since = loaded.events[0].created_at if loaded.events else agent.first_at
+        if is_idle and not any(e.type in ("input.received", "turn.cancel_requested") for e in loaded.events):
+            return None
+        return WaitReason(code="queued", text="queued for a worker", since=since)
+
+    def _turn(self, loaded: Loaded, turn: Turn) -> WaitReason:
+        if turn.phase == "cancelling":
+            return WaitReason(
+                code="cancelling", text="waiting for the run to stop", since=turn.since, until=turn.cancel_by
+            )
+        if turn.phase == "tools" and turn.tools:
+            jobs = [JobId(job) for job in turn.tools]
+            return self._job(loaded, jobs[0], f"waiting for {len(jobs)} tool call(s)", "tool")
+        if turn.phase == "llm":
+            return self._job(loaded, JobId(turn.job), "the model's answer", "llm")
+        return WaitReason(code="queued", text="queued for a worker", since=turn.since)
+
+    def _job(self, loaded: Loaded, job: JobId, what: str, kind: str) -> WaitReason:
+        with translated():
+            row = self._store.client.hmget(
+                self._keys.job(job), "state", "attempts", "incarnation", "since", "due", "error"
+            )
+        state, attempts, incarnation, since, due, error = (v.decode() if v else "" for v in row)
+        if state == "started":
+            text = f"running attempt {attempts}: {what} ({incarnation})"
+            return WaitReason(code=f"running_{kind}", text=text, since=int(since))
+        until = int(due or 0)
+        if state == "requested" and until > loaded.now:
+            return WaitReason(
+                code="backing_off", text=f"attempt {attempts} ended: {error}; trying again", until=until
+            )
+        return WaitReason(code=f"queued_{kind}", text="queued for a free slot", since=until or None)

@@ -1,0 +1,77 @@
+"""Delivering to other streams: entries of one stream's outbox, appended elsewhere exactly once, in order.
+
+An entry leaves the outbox only after its target has answered for good. The target recognises a repeat by
+(source, n), so a lost answer or a second deliverer changes nothing. A target that must wait blocks only
+what is meant for it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.errors import Conflict, KeyReused, NotFound, StreamPaused, TooLarge
+from services.processors.commit import Owed
+from services.streams.event import StreamId
+from services.streams.log import Log
+from services.streams.store import RefusedByScript, translated
+
+BATCH = 64
+PAUSED_RETRY_MS = 5_000
+CONFLICT_RETRY_MS = 100
+
+
+class StreamDeliverer:
+    """Works off what a stream owes to others."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._store, self._keys = log.store, log.keys
+
+    def run(self, stream: StreamId) -> None:
+        """Deliver in order until the outbox is empty or every target in it has to wait. Raises: Unavailable."""
+        left = 1
+        while left:
+            with translated():
+                rows = self._store.client.xrange(self._keys.outbox(stream), "-", "+", count=BATCH)
+            done: list[bytes] = []
+            blocked: dict[StreamId, int] = {}
+            for id, fields in rows:
+                owed = msgspec.json.decode(fields[b"e"], type=Owed)
+                if owed.stream in blocked:
+                    continue
+                delay_ms = self._deliver(stream, owed)
+                if delay_ms:
+                    blocked[owed.stream] = delay_ms
+                else:
+                    done.append(id)
+            left = self._finish(stream, done, min(blocked.values(), default=0))
+            if blocked and not done:
+                return
+
+    def _deliver(self, stream: StreamId, owed: Owed) -> int:
+        """0 when the entry is done with, for good; else after how many ms to try again."""
+        try:
+            self._log.append(
+                owed.stream,
+                [owed.event],
+                create=owed.create,
+                if_exists=owed.create is None,
+                external=owed.event.type == "input.received",
+                source=(stream, owed.n),
+            )
+        except StreamPaused:
+            return PAUSED_RETRY_MS
+        except Conflict:
+            return CONFLICT_RETRY_MS
+        except RefusedByScript as refusal:
+            return 0 if refusal.reason == "done" else CONFLICT_RETRY_MS
+        except (NotFound, KeyReused, TooLarge):
+            return 0
+        return 0
+
+    def _finish(self, stream: StreamId, done: list[bytes], delay_ms: int) -> int:
+        shard = self._keys.shard(stream)
+        names = [self._keys.outbox(stream), self._keys.due(shard, "deliver"), self._keys.clock(shard)]
+        left = self._store.raw("delivered", names, [stream, delay_ms, *done])
+        assert isinstance(left, int)
+        return left

@@ -1,0 +1,118 @@
+"""Whether a store may be used: durable, not evicting, of this namespace, of a schema this code knows.
+
+Writes the hash `turnwright:store` once, at the first start: namespace, shard count, schema version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from services.errors import ConfigurationError
+from services.streams.keys import Keys
+from services.streams.store import Store, translated
+
+SCHEMA = 1
+SHARDS = 16
+RECORD = "turnwright:store"
+OLDEST_REDIS = (7, 0)
+NEARLY_FULL = 0.85
+
+
+class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a store. `used` is a fraction of maxmemory, 0 where there is none."""
+
+    server: str
+    namespace: str
+    shards: int
+    schema: int
+    eviction: str
+    appendonly: bool
+    used: float
+    rewrite_ok: bool
+
+
+def inspect_store(store: Store) -> StoreFacts:
+    """Read the facts. Raises: Unavailable."""
+    with translated():
+        info: Mapping[str, object] = store.client.info("everything")
+        record = {k.decode(): v.decode() for k, v in store.client.hgetall(RECORD).items()}
+    most = int(str(info.get("maxmemory", 0)))
+    name = "valkey" if info.get("valkey_version") else "redis"
+    version = info.get("valkey_version") or info.get("redis_version")
+    return StoreFacts(
+        server=f"{name} {version}",
+        namespace=record.get("namespace", ""),
+        shards=int(record.get("shards", "0")),
+        schema=int(record.get("schema", "0")),
+        eviction=str(info.get("maxmemory_policy", "noeviction")),
+        appendonly=str(info.get("aof_enabled", "0")) == "1",
+        used=int(str(info.get("used_memory", 0))) / most if most else 0.0,
+        rewrite_ok=str(info.get("aof_last_write_status", "ok")) == "ok",
+    )
+
+
+def problems_of(facts: StoreFacts, namespace: str) -> list[str]:
+    """Why the store can not be used, each with what to do."""
+    problems = []
+    if facts.eviction != "noeviction":
+        problems.append(
+            f"the log store evicts keys (maxmemory-policy {facts.eviction}): set maxmemory-policy noeviction"
+        )
+    if not facts.appendonly:
+        problems.append("the log store keeps no append-only file: set appendonly yes (and appendfsync always)")
+    if facts.namespace and facts.namespace != namespace:
+        problems.append(
+            f"the log store holds the data of namespace {facts.namespace!r}, not {namespace!r}:"
+            f" set TURNWRIGHT_NAMESPACE={facts.namespace} or use another store"
+        )
+    if facts.schema > SCHEMA:
+        problems.append(
+            f"the log store was written by a newer release (schema {facts.schema}, this one knows {SCHEMA}):"
+            " upgrade Turnwright"
+        )
+    return problems
+
+
+def admit(store: Store, namespace: str) -> Keys:
+    """Check the store and fix namespace, shards and schema at the first start.
+
+    Raises: ConfigurationError with every problem, Unavailable.
+    """
+    facts = inspect_store(store)
+    problems = problems_of(facts, namespace)
+    if problems:
+        raise ConfigurationError(*problems)
+    with translated():
+        client = store.client
+        client.hsetnx(RECORD, "namespace", namespace)
+        client.hsetnx(RECORD, "shards", str(SHARDS))
+        client.hsetnx(RECORD, "schema", str(SCHEMA))
+    fixed = inspect_store(store)
+    problems = problems_of(fixed, namespace)
+    if problems:
+        raise ConfigurationError(*problems)
+    if fixed.schema < SCHEMA:
+        migrate(store, fixed.schema)
+    return Keys(namespace, fixed.shards)
+
+
+def migrate(store: Store, schema: int) -> None:
+    """Bring a store of an older release forward, step by step; each step may run twice."""
+    for step in range(schema, SCHEMA):
+        MIGRATIONS[step](store)
+        with translated():
+            store.client.hset(RECORD, "schema", str(step + 1))
+
+
+def _from_nothing(store: Store) -> None:
+    """Schema 0 is an empty store: nothing to change."""
+
+
+MIGRATIONS = {0: _from_nothing}
+
+
+def is_accepting(facts: StoreFacts) -> bool:
+    """Whether new inputs fit: the rest of the memory is kept for what is already owed."""
+    return facts.used < NEARLY_FULL and facts.rewrite_ok

@@ -1,0 +1,42 @@
+"""Celery's beat with a scheduler of our own: it runs the relay, and any number of beats may run.
+
+Keeps no file and leads nobody: what is due stands in the store, and whoever looks first wakes a worker.
+"""
+
+from __future__ import annotations
+
+from celery.beat import Scheduler
+
+from services.engine import Engine, relay_of
+from services.errors import TurnwrightError
+from services.settings import load_settings
+from tasks.hints import CeleryHints
+
+
+class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no types
+    """Called by beat in a loop; every call is one round of the relay."""
+
+    def setup_schedule(self) -> None:
+        """Put the engine together."""
+        settings = load_settings()
+        self._engine = Engine(settings, CeleryHints(self.app, settings.namespace))
+        self._relay = relay_of(self._engine)
+        self._engine.wake.start()
+
+    def tick(self, *args: object, **kwargs: object) -> float:
+        """One round; seconds until the next."""
+        try:
+            self._relay.round()
+        except TurnwrightError as error:
+            self._engine.logger.warning("relay_round_failed", error=type(error).__name__)
+        return self._engine.settings.timings.relay_s
+
+    def close(self) -> None:
+        """Beat ends."""
+        self._engine.wake.stop()
+        self._engine.store.close()
+
+    @property
+    def info(self) -> str:
+        """One line for beat's banner."""
+        return "    . relay over the due sets"

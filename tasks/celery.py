@@ -1,0 +1,93 @@
+"""The Celery app: `celery -A tasks.celery worker` and `beat` find it here.
+
+Messages are acknowledged early, carry two ids, and may be lost, doubled or forged: they only say where
+to look. Reads the environment when Celery first needs its configuration, not at import.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+from services.engine import WorkerEngine
+from services.errors import Unavailable
+from services.logs import configure_logging
+from services.settings import Settings, load_settings, store_addresses
+from services.streams.keys import KINDS
+from tasks.lifecycle import add_lifecycle
+from tasks.work import define_tasks
+
+SOCKET_TIMEOUT_S = 5
+HEALTH_CHECK_S = 3
+
+
+class TurnwrightCelery(Celery):  # type: ignore[misc]  # Celery publishes no types
+    """The app; `engine` is there while a worker runs."""
+
+    engine: WorkerEngine | None = None
+
+
+def create_app() -> TurnwrightCelery:
+    """The app with its tasks, not yet configured."""
+    made = TurnwrightCelery("turnwright", set_as_current=False)
+    made.add_defaults(lambda: configuration(load_settings()))
+    define_tasks(made)
+    add_lifecycle(made)
+    return made
+
+
+def configuration(settings: Settings) -> dict[str, object]:
+    """Celery's configuration: hints are cheap, lossy and short-lived."""
+    queues = [Queue(queue_name(settings, kind), routing_key=queue_name(settings, kind)) for kind in KINDS]
+    return {
+        "broker_url": broker_url(settings),
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": SOCKET_TIMEOUT_S,
+            "socket_keepalive": True,
+            "health_check_interval": HEALTH_CHECK_S,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "priority_steps": [0],
+            "global_keyprefix": f"{settings.namespace}:broker:",
+        },
+        "task_queues": queues,
+        "task_default_queue": queue_name(settings, "advance"),
+        "task_create_missing_queues": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_store_errors_even_if_ignored": False,
+        "worker_pool": "threads",
+        "worker_concurrency": settings.slots,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "beat_scheduler": "tasks.beat:RelayScheduler",
+        "beat_max_loop_interval": 1,
+    }
+
+
+def queue_name(settings: Settings, kind: str) -> str:
+    """The queue of a kind; it carries the namespace, so that dev and prod never meet."""
+    return f"{settings.namespace}.{kind}"
+
+
+def broker_url(settings: Settings) -> str:
+    """The broker's address as kombu spells it. Raises: Unavailable."""
+    url = store_addresses(settings)[1]
+    if not url:
+        raise Unavailable("no broker is known")
+    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def set_up_logging(component: str) -> None:
+    """Celery's hook: our logging instead of its own."""
+    configure_logging(load_settings(), component)
+
+
+app = create_app()

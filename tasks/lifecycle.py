@@ -1,0 +1,61 @@
+"""Beside every Celery worker: its engine, started before the first task and stopped after the last.
+
+On SIGTERM nothing new is taken at once; shortly before the grace ends, what still runs is cut and handed on.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from celery import bootsteps, signals
+
+from services.engine import WorkerEngine
+from services.logs import configure_logging
+from services.settings import load_settings
+from tasks.hints import CeleryHints
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+CUT_BEFORE_END_S = 3.0
+
+
+class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publishes no types
+    """Starts and stops the worker's engine."""
+
+    requires = frozenset({"celery.worker.components:Pool"})
+
+    def start(self, worker: object) -> None:
+        """Put the engine together and take the lease."""
+        app = worker.app  # type: ignore[attr-defined]
+        settings = load_settings()
+        app.engine = WorkerEngine(settings, CeleryHints(app, settings.namespace))
+        app.engine.start()
+
+    def stop(self, worker: object) -> None:
+        """The pool is done; give the lease back."""
+        engine = worker.app.engine  # type: ignore[attr-defined]
+        if engine is not None:
+            engine.stop()
+
+
+def add_lifecycle(app: Celery) -> None:
+    """Hook the engine and the logging into Celery's life."""
+    app.steps["worker"].add(EngineStep)
+
+    def begin_to_stop(**kwargs: object) -> None:
+        engine: WorkerEngine | None = app.engine
+        if engine is None:
+            return
+        engine.worker.stopping.set()
+        after = max(0.5, engine.settings.timings.shutdown_grace_s - CUT_BEFORE_END_S)
+        cut = threading.Timer(after, engine.running.cancel_all, args=("deploy",))
+        cut.daemon = True
+        cut.start()
+
+    def set_up_logging(**kwargs: object) -> None:
+        configure_logging(load_settings(), "worker")
+
+    signals.worker_shutting_down.connect(begin_to_stop, weak=False)
+    signals.setup_logging.connect(set_up_logging, weak=False)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.processes import is_running, own_start_time
 from deploy.rolesfile import write_record
 from services.diagnosis.roles import SupervisorRecord
 from services.errors import ConfigurationError
+from services.processes import is_running, started_at
 
 _FOLDERS = ("run", "log")
 _POLL_S = 0.05
@@ -31,7 +31,7 @@ class DataDirectory:
     def __init__(self, home: Path, *, lock_fd: int) -> None:
         self.home = home
         self.lock_fd = lock_fd
-        self.supervisor = SupervisorRecord(pid=os.getpid(), start_time=own_start_time())
+        self.supervisor = SupervisorRecord(pid=os.getpid(), started=started_at(os.getpid()) or "")
 
     @property
     def run(self) -> Path:
@@ -113,7 +113,7 @@ def _live_supervisor(home: Path) -> int | None:
         holder = msgspec.json.decode(_record_path(home).read_bytes(), type=SupervisorRecord)
     except (OSError, msgspec.MsgspecError):
         return None
-    return holder.pid if is_running(holder.pid, holder.start_time) else None
+    return holder.pid if is_running(holder.pid, holder.started) else None
 
 
 def _record_path(home: Path) -> Path:

@@ -42,7 +42,7 @@ _REMIND_EVERY_S = 5.0
 _STOP_WITHIN_S = 9.3
 
 
-def run_up(settings: Settings, *, on_reaped: OnReaped = lambda role, pid, start_time: None) -> int:
+def run_up(settings: Settings, *, on_reaped: OnReaped = lambda role, pid, started: None) -> int:
     """Run the platform in the foreground until a signal stops it; the exit status.
 
     Raises: ConfigurationError when it can not start with these settings.

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from deploy.guard import Guard, die_with_parent
-from deploy.processes import start_time_of
 from deploy.supervisor.role import Role
+from services.processes import started_at
 
 _PROBE_EVERY_S = 0.05
 _READ_BYTES = 65536
@@ -30,7 +30,7 @@ class Child:
         self._ready = threading.Event()
         self._gone = threading.Event()
         self.pid = self._process.pid
-        self.start_time = start_time_of(self.pid) or 0
+        self.started = started_at(self.pid) or ""
         stdout = self._process.stdout
         assert stdout is not None
         self._output = stdout

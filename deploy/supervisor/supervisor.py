@@ -35,7 +35,7 @@ class Supervisor:
     """Runs `stages` of roles. A stage starts when all of the one before are ready, and stops before it.
 
     `on_state` gets the state of all roles whenever one changed; `on_ready` is called once, when the last
-    stage is ready; `on_reaped(role, pid, start_time)` for every process that ended, from another thread.
+    stage is ready; `on_reaped(role, pid, started)` for every process that ended, from another thread.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Supervisor:
         reports: Reports,
         on_state: Callable[[Mapping[str, RoleState]], None],
         on_ready: Callable[[], None] = lambda: None,
-        on_reaped: OnReaped = lambda role, pid, start_time: None,
+        on_reaped: OnReaped = lambda role, pid, started: None,
         stop_times: StopTimes | None = None,
         with_guard: bool = not has_death_signal(),
     ) -> None:
@@ -145,7 +145,7 @@ class Supervisor:
         if child.output_fd in self._selector.get_map():
             self._selector.unregister(child.output_fd)
         member.let_go()
-        self._notices.put(member.role.name, child.pid, child.start_time)
+        self._notices.put(member.role.name, child.pid, child.started)
         if is_stopping:
             member.stopped()
         else:

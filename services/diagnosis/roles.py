@@ -29,10 +29,10 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Which process supervises; the start time tells it from a later one with the same pid."""
+    """Which process supervises; `started` tells it from a later one with the same pid."""
 
     pid: int
-    start_time: int
+    started: str
 
 
 class Roles(msgspec.Struct, frozen=True, kw_only=True):

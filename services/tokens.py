@@ -1,6 +1,6 @@
 """Operator tokens: who may use the API. Only hashes are stored; the local file is a copy for people.
 
-Writes the key `<namespace>:tokens`: a hash of sha256 hex -> JSON {id, name, created_at}.
+Writes the key `Keys.tokens`: a hash of sha256 hex -> JSON {id, name, created_at}.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NewType, Protocol
+from typing import NewType
 
 import msgspec
-from redis.exceptions import RedisError
 
-from services.errors import Unavailable
+from services.streams.store import Store, translated
 
 TokenId = NewType("TokenId", str)
 
@@ -25,15 +24,6 @@ FIRST = "operator"
 _PREFIX = "tw_"
 _CACHE_LIMIT = 1024
 _LENGTH_LIMIT = 4096
-
-
-class HashStore(Protocol):
-    """The commands of a Redis client that tokens need."""
-
-    def hget(self, name: str, key: str) -> object: ...
-    def hgetall(self, name: str) -> object: ...
-    def hset(self, name: str, key: str, value: bytes) -> object: ...
-    def hdel(self, name: str, *keys: str) -> object: ...
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,18 +35,18 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens:
-    """The tokens of one namespace. A removed one is refused at the latest `cache_s` seconds later."""
+    """The tokens under `key` of a store. A removed one is refused at the latest `cache_s` seconds later."""
 
     def __init__(
         self,
-        client: HashStore,
+        store: Store,
+        key: str,
         *,
-        namespace: str,
         cache_s: float = 3.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
-        self._key = f"{namespace}:tokens"
+        self._store = store
+        self._key = key
         self._cache_s = cache_s
         self._monotonic = monotonic
         self._known: dict[str, tuple[TokenId, float]] = {}
@@ -105,31 +95,24 @@ class Tokens:
 
     def _replace_first(self, digest: str, records: dict[str, TokenRecord]) -> None:
         old = [each for each, record in records.items() if record.name == FIRST and each != digest]
-        try:
+        with translated():
+            pipe = self._store.client.pipeline(transaction=True)
             if digest not in records:
-                record = TokenRecord(
-                    id=secrets.token_hex(6), name=FIRST, created_at=time.time_ns() // 1_000_000
-                )
-                self._client.hset(self._key, digest, msgspec.json.encode(record))
+                made_at = time.time_ns() // 1_000_000
+                record = TokenRecord(id=secrets.token_hex(6), name=FIRST, created_at=made_at)
+                pipe.hset(self._key, digest, msgspec.json.encode(record))
             if old:
-                self._client.hdel(self._key, *old)
-        except RedisError as error:
-            raise Unavailable("the log store does not answer") from error
+                pipe.hdel(self._key, *old)
+            pipe.execute()
 
     def _load(self, digest: str) -> TokenRecord | None:
-        try:
-            found = self._client.hget(self._key, digest)
-        except RedisError as error:
-            raise Unavailable("the log store does not answer") from error
-        return _record_of(found)
+        with translated():
+            return _record_of(self._store.client.hget(self._key, digest))
 
     def _load_all(self) -> dict[str, TokenRecord]:
-        try:
-            found = self._client.hgetall(self._key)
-        except RedisError as error:
-            raise Unavailable("the log store does not answer") from error
-        pairs = found.items() if isinstance(found, dict) else ()
-        records = {_text_of(digest): _record_of(body) for digest, body in pairs}
+        with translated():
+            found = self._store.client.hgetall(self._key)
+        records = {_text_of(digest): _record_of(body) for digest, body in found.items()}
         return {digest: record for digest, record in records.items() if record is not None}
 
 

@@ -6,10 +6,11 @@ from typing import Protocol
 
 import msgspec
 
+from services.diagnosis.wait import WaitReason
 from services.errors import Defect, NotFound
 from services.processors.agent.state import AgentState, reduce
 from services.processors.rows import rows_of
-from services.sessions.values import ProcessorView, Status, WaitReason
+from services.sessions.values import ProcessorView, Status
 from services.streams.event import Offset, StreamId
 from services.streams.log import Loaded, Log
 
@@ -48,14 +49,15 @@ def inspect(log: Log, explain: Explain, stream: StreamId) -> Inspection:
     processors = _processors(loaded)
     lags = any(each.name == AGENT and each.offset is not None for each in processors)
     read_to = loaded.events[-1].offset if loaded.events else loaded.at
+    wait = explain(stream, loaded, agent)
     return Inspection(
         stream=stream,
         head=loaded.head,
         now=loaded.now,
-        status=_status(loaded, agent, processors),
+        status=_status(loaded, agent, processors, wait),
         agent=agent,
         is_current=not lags and read_to == loaded.head,
-        wait=explain(stream, loaded, agent),
+        wait=wait,
         processors=processors,
     )
 
@@ -85,11 +87,13 @@ def _processors(loaded: Loaded) -> tuple[ProcessorView, ...]:
     )
 
 
-def _status(loaded: Loaded, agent: AgentState, processors: tuple[ProcessorView, ...]) -> Status:
+def _status(
+    loaded: Loaded, agent: AgentState, processors: tuple[ProcessorView, ...], wait: WaitReason | None
+) -> Status:
     if loaded.paused is not None:
         return "paused"
     if any(each.status == "parked" for each in processors):
         return "faulted"
-    if agent.turn is not None:
-        return "running"
-    return "waiting" if agent.pending or loaded.at < loaded.head else "idle"
+    if wait is None:
+        return "idle"
+    return "running" if agent.turn is not None else "waiting"

@@ -23,13 +23,13 @@ from werkzeug.test import TestResponse
 
 from deploy.embedded import EmbeddedStore, run_store
 from services.config import AgentConfig, load_config
+from services.diagnosis.wait import WaitReason
 from services.processors.advance import Advancer
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState
 from services.processors.registry import AnyProcessor, ProcessorRegistry
 from services.sessions.facade import Sessions
-from services.sessions.values import WaitReason
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import Keys
 from services.streams.log import Loaded, Log
@@ -57,7 +57,7 @@ class Stage:
         keys = Keys(namespace=f"t{uuid.uuid4().hex[:12]}")
         self.store = Store(url)
         self.log = Log(self.store, keys)
-        self.tokens = Tokens(self.store.client, namespace=keys.namespace, cache_s=0)
+        self.tokens = Tokens(self.store, keys.tokens, cache_s=0)
         self.tokens.ensure_first(configured=TOKEN, copy=folder / "token")
         registry = ProcessorRegistry([Agent(lambda name: Rules())], {p.contract.name: p for p in plugins})
         self.advancer = Advancer(self.log, registry, "stage")

@@ -6,9 +6,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from services.config import load_config
+from services.diagnosis.wait import WaitReason
 from services.processors.agent.state import AgentState
 from services.sessions.facade import Sessions
-from services.sessions.values import WaitReason
 from services.streams.event import StreamId
 from services.streams.keys import Keys
 from services.streams.log import Loaded, Log

@@ -102,14 +102,17 @@ install_locked() {
     pip_install --quiet --no-deps --no-build-isolation --editable .
 }
 
+# An environment holds its own path in many places and does not survive being moved.
+is_elsewhere() { [ -e "$installed/place" ] && [ "$(cat "$installed/place")" != "$PWD" ]; }
+
 is_done() {
-    [ -x "$venv/bin/turnwright" ] && "$venv/bin/python" -c '' 2>/dev/null &&
+    ! is_elsewhere && "$venv/bin/python" -c '' 2>/dev/null && [ -x "$venv/bin/turnwright" ] &&
         cmp -s pyproject.toml "$installed/pyproject.toml" && cmp -s "$lock" "$installed/$lock"
 }
 
 if is_done; then exit 0; fi
 
-if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+if ! is_elsewhere && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$venv/bin/python
 else
     python=$(find_python)
@@ -137,3 +140,4 @@ fi
 # The larger lock contains the smaller one.
 if [ "$lock" = requirements-dev.lock ]; then cp requirements.lock "$installed/"; fi
 cp "$lock" pyproject.toml "$installed/"
+printf '%s\n' "$PWD" >"$installed/place"

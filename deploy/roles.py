@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
 CELERY_APP = "tasks.celery"
-# One queue for each kind of hint.
-KINDS = ("advance", "llm", "tool", "deliver", "tick")
 
 
 def web_command(listen_fd: int) -> tuple[str, ...]:
@@ -30,12 +29,16 @@ def beat_command() -> tuple[str, ...]:
 
 def run_worker(settings: Settings, name: str) -> None:
     """Be a Celery worker; returns or exits when it is asked to stop."""
+    from celery.platforms import SecurityWarning
+
+    # It warns root of pickled messages; ours are JSON and nothing else is read.
+    warnings.simplefilter("ignore", SecurityWarning)
     _run_celery(
         "worker",
         "--pool=threads",
         f"--concurrency={settings.slots}",
         f"--hostname={name}@%h",
-        f"--loglevel={_celery_level(settings)}",
+        f"--loglevel={settings.log_level}",
         "--without-gossip",
         "--without-mingle",
     )
@@ -43,15 +46,11 @@ def run_worker(settings: Settings, name: str) -> None:
 
 def run_beat(settings: Settings) -> None:
     """Be a Celery beat; returns or exits when it is asked to stop."""
-    _run_celery("beat", f"--loglevel={_celery_level(settings)}", "--pidfile=")
+    _run_celery("beat", f"--loglevel={settings.log_level}", "--pidfile=")
 
 
 def _turnwright() -> tuple[str, ...]:
     return (sys.executable, "-m", "turnwright")
-
-
-def _celery_level(settings: Settings) -> str:
-    return settings.log_level
 
 
 def _run_celery(*arguments: str) -> None:

@@ -14,7 +14,6 @@ from tasks.hints import CeleryHints
 from web.app import WebLimits, create_app
 
 
-
 def web_app(settings: Settings | None = None) -> Flask:
     """The WSGI application, for gunicorn. Raises: ConfigurationError, Unavailable."""
     settings = settings or load_settings()

@@ -116,7 +116,9 @@ class Engine:
             self.keys,
             wakes_at=self._wakes_at,
             census=self.worker_census,
-            dead_roles=lambda: tuple(n for n, s in read_roles(self.settings.home).items() if s.state == "down"),
+            dead_roles=lambda: tuple(
+                n for n, s in read_roles(self.settings.home).items() if s.state == "down"
+            ),
         )
 
     def _wakes_at(self, state: AgentState) -> int | None:
@@ -133,16 +135,16 @@ class Engine:
     def sessions(self) -> Sessions:
         """What the API offers."""
         contracts = {name: p.contract for name, p in self.registry.all().items()}
-        return Sessions(
-            self.log, agents=self.config.agents, processors=contracts, explain=self.explainer
-        )
+        return Sessions(self.log, agents=self.config.agents, processors=contracts, explain=self.explainer)
 
     def tokens(self) -> Tokens:
         """Who may use the API; makes the first token at the first start."""
-        book = Tokens(self.store.connect(), namespace=self.keys.namespace)
+        book = Tokens(self.store, self.keys.tokens)
         configured = self.settings.api_token.reveal() if self.settings.api_token else None
         book.ensure_first(
-            configured=configured, copy=self.settings.home / "token", owns_store=self.settings.store_url is None
+            configured=configured,
+            copy=self.settings.home / "token",
+            owns_store=self.settings.store_url is None,
         )
         return book
 
@@ -206,9 +208,7 @@ class WorkerEngine(Engine):
 
     def _beat(self) -> Heartbeat:
         versions = {name: p.contract.version for name, p in self.registry.all().items()}
-        return Heartbeat(
-            kinds=KINDS, slots=self.slots.total, free=self.slots.free, processors=versions
-        )
+        return Heartbeat(kinds=KINDS, slots=self.slots.total, free=self.slots.free, processors=versions)
 
     def start(self) -> None:
         """Take the lease and begin to look after the due sets. Raises: Unavailable."""
@@ -250,5 +250,3 @@ def relay_of(engine: Engine) -> Relay:
         every_s=engine.settings.timings.relay_s,
         failed=lambda error: engine.logger.warning("relay_round_failed", error=type(error).__name__),
     )
-
-

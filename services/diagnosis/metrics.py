@@ -26,7 +26,12 @@ class Metrics:
         for one in lowest:
             ages[one.kind] = max(ages.get(one.kind, 0.0), (now - one.at) / 1000)
         lines: list[str] = []
-        lines += _metric("turnwright_info", "gauge", "Release and store.", [({"version": self._version, "store": facts.server}, 1)])
+        lines += _metric(
+            "turnwright_info",
+            "gauge",
+            "Release and store.",
+            [({"version": self._version, "store": facts.server}, 1)],
+        )
         lines += _metric(
             "turnwright_due",
             "gauge",
@@ -39,9 +44,14 @@ class Metrics:
             "How long the earliest due member of a kind has been due.",
             [({"kind": kind}, max(0.0, age)) for kind, age in sorted(ages.items())],
         )
-        lines += _metric("turnwright_workers", "gauge", "Live worker processes.", [({}, self._census().count)])
         lines += _metric(
-            "turnwright_store_memory_used_ratio", "gauge", "Store memory in use of its limit.", [({}, facts.used)]
+            "turnwright_workers", "gauge", "Live worker processes.", [({}, self._census().count)]
+        )
+        lines += _metric(
+            "turnwright_store_memory_used_ratio",
+            "gauge",
+            "Store memory in use of its limit.",
+            [({}, facts.used)],
         )
         return "\n".join(lines) + "\n"
 
@@ -56,5 +66,3 @@ def _metric(name: str, kind: str, about: str, samples: list[Sample]) -> list[str
 
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-

@@ -73,7 +73,11 @@ class Explainer:
         census = self._census()
         if census.count == 0:
             dead = ", ".join(self._dead_roles())
-            text = f"no worker is running; given up after repeated deaths: {dead}" if dead else "no worker is running"
+            text = (
+                f"no worker is running; given up after repeated deaths: {dead}"
+                if dead
+                else "no worker is running"
+            )
             return WaitReason(code="no_worker", text=text)
         for name, row in sorted(rows_of(loaded.fields).items()):
             have = census.processors.get(name)

@@ -134,5 +134,3 @@ def _row(values: list[bytes | None]) -> JobRow | None:
     if state is None or token is None:
         return None
     return JobRow(state=state.decode(), token=int(token), cancel=cancel is not None)
-
-

@@ -37,7 +37,9 @@ class DueSets:
         self._store, self._keys = store, keys
         self._grace_ms = int(grace_s * 1000)
 
-    def take(self, kind: Kind, shard: int, *, most: int, hinted: str = "", counted: bool = True) -> list[Taken]:
+    def take(
+        self, kind: Kind, shard: int, *, most: int, hinted: str = "", counted: bool = True
+    ) -> list[Taken]:
         """Up to `most` members that are due, the hinted one first; nobody else gets them within the grace."""
         names = [self._keys.due(shard, kind), self._keys.takes(shard, kind), self._keys.clock(shard)]
         raw = self._store.raw("take", names, [most, self._grace_ms, hinted, "1" if counted else "0"])

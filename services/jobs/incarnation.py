@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -19,10 +19,12 @@ from pathlib import Path
 import msgspec
 
 from services.errors import Unavailable
+from services.streams.commands import Arg
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
 
 REVOKED_EXIT = 75
+IS_LINUX = platform.system() == "Linux"
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ def own_identity() -> Identity:
 
 def host_id() -> str:
     """Hash of the boot id and the process namespace: processes with the same one see each other."""
-    if sys.platform == "linux":
+    if IS_LINUX:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         seen = os.readlink("/proc/self/ns/pid")
     else:
@@ -66,14 +68,16 @@ def host_id() -> str:
 
 def started_at(pid: int) -> str | None:
     """When process `pid` began; None when there is no such process or only its corpse."""
-    if sys.platform == "linux":
+    if IS_LINUX:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return None
         after = stat.rpartition(")")[2].split()
         return None if after[0] in ("Z", "X") else after[19]
-    done = subprocess.run(["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     fields = done.stdout.split()
     if not fields or fields[0].startswith("Z"):
         return None
@@ -153,7 +157,7 @@ class Lease:
         ends: list[int] = []
         for shard in range(self._keys.shards):
             names = [self._keys.leases(shard), self._keys.clock(shard)]
-            args = [self.incarnation, int(self._ttl_s * 1000), "1" if first else "0"]
+            args: list[Arg] = [self.incarnation, int(self._ttl_s * 1000), "1" if first else "0"]
             answer = self._store.raw("renew", names, args)
             assert isinstance(answer, int)
             if answer == 0:

@@ -47,5 +47,5 @@ def backoff_ms(error: str, claim: Claim, retry_after_s: float | None) -> int | N
         return None
     if retry_after_s is not None:
         return int(retry_after_s * 1000)
-    full = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (claim.charged - 1))
+    full = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * (1 << (claim.charged - 1)))
     return full // 2 + random.randrange(full // 2 + 1)

@@ -121,4 +121,3 @@ class Relay:
         with translated():
             self._store.client.hdel(self._keys.workers, incarnation)
         return moved
-

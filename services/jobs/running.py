@@ -36,7 +36,9 @@ class Running:
         """Start listening and looking."""
         self._threads = [threading.Thread(target=self._keep(self._look), name="running", daemon=True)]
         if self._notices:
-            self._threads.append(threading.Thread(target=self._keep(self._listen), name="cancel", daemon=True))
+            self._threads.append(
+                threading.Thread(target=self._keep(self._listen), name="cancel", daemon=True)
+            )
         for thread in self._threads:
             thread.start()
 
@@ -98,8 +100,8 @@ class Running:
                 pubsub.subscribe(self._channel)
                 while not self._stop.is_set():
                     notice = pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
-                    if notice is not None:
-                        self._heed(JobId(notice["data"].decode()))
+                    if notice is not None and isinstance(data := notice["data"], bytes):
+                        self._heed(JobId(data.decode()))
             finally:
                 pubsub.close()
                 client.close()

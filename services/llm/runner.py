@@ -105,7 +105,9 @@ class LLMRunner:
             idle_s=persona.idle_s,
             wall_s=persona.wall_s,
         )
-        answer = _Answer(held.id, model, _Deltas(self._log.store, self._log.keys.tail_channel(held.stream), claim))
+        answer = _Answer(
+            held.id, model, _Deltas(self._log.store, self._log.keys.tail_channel(held.stream), claim)
+        )
         call = RunningCall(
             deadlines=self._deadlines, wall_s=persona.wall_s, may_start=lambda: self._may(held)
         )
@@ -243,7 +245,9 @@ class _Deltas:
 def _settled(outcome: LLMSettled, history: History | None = None) -> Settled:
     events: list[EventInput] = []
     if history is not None and history.first_turn > 1:
-        events.append(_event("history.windowed", HistoryWindowed(job=outcome.job, first_turn=history.first_turn)))
+        events.append(
+            _event("history.windowed", HistoryWindowed(job=outcome.job, first_turn=history.first_turn))
+        )
     return Settled((*events, _event("llm.settled", outcome)))
 
 

@@ -119,7 +119,11 @@ class Advancer:
         )
 
     def settle(
-        self, held: Held, outcome: Sequence[EventInput], standing: Standing | None, claimer: Claimer = claim_nothing
+        self,
+        held: Held,
+        outcome: Sequence[EventInput],
+        standing: Standing | None,
+        claimer: Claimer = claim_nothing,
     ) -> Advanced | None:
         """Settle a job with `outcome`, and ride the next commit when nothing came between.
 
@@ -155,9 +159,7 @@ class Advancer:
         loaded = Loaded(head=events[-1].offset, now=now, fields=dict(standing.fields), events=events)
         return self._plan(stream, loaded, events, claimer)
 
-    def _plan(
-        self, stream: StreamId, loaded: Loaded, events: Sequence[Event], claimer: Claimer
-    ) -> Plan:
+    def _plan(self, stream: StreamId, loaded: Loaded, events: Sequence[Event], claimer: Claimer) -> Plan:
         rows = rows_of(loaded.fields)
         attached = [e.decode(ProcessorAttached).name for e in events if e.type == "processor.attached"]
         processors = self._registry.of(stream, rows, attached)

@@ -9,9 +9,10 @@ import msgspec
 from services.processors.contract import AppendTo, StartJob
 from services.processors.plan import Plan
 from services.streams.blobs import Body, encode_bodies
+from services.streams.commands import Arg
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import Keys
-from services.streams.store import Arg, Store
+from services.streams.store import Store
 from services.streams.vocabulary import JobStarted
 
 FIRST_EXTRA = 14
@@ -117,7 +118,9 @@ class Draft:
                 {"k": self.job(s.id), "kind": s.kind, "id": s.id, "token": s.token} for s in plan.settles
             ],
             "cancels": [{"k": self.job(c.id), "id": c.id} for c in plan.cancels],
-            "outbox": [{"a": self.arg(msgspec.json.encode(o)), "n": outbox_next + i} for i, o in enumerate(owed)],
+            "outbox": [
+                {"a": self.arg(msgspec.json.encode(o)), "n": outbox_next + i} for i, o in enumerate(owed)
+            ],
             "outbox_next": outbox_next + len(plan.appends),
             "timer": plan.timer or 0,
             "behind": plan.behind,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -34,7 +35,7 @@ from services.streams.vocabulary import (
 
 EMIT_LIMIT = 120
 TIME_ROUNDS = 4
-AnyProcessor = Processor[msgspec.Struct]
+AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
 
 
 class NewerVersion(Exception):
@@ -179,7 +180,9 @@ class _Pass:
         self.others: dict[str, Row] = {}
         self.units = [unit for p in processors if (unit := self._open(p)) is not None]
         known = {p.contract.name for p in processors}
-        self.others |= {name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known}
+        self.others |= {
+            name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
+        }
         self.queue: deque[tuple[Event, list[_Unit]]] = deque()
 
     def run(self) -> Plan:
@@ -256,7 +259,9 @@ class _Pass:
         self.others[fault.name] = msgspec.structs.replace(
             row, status="parked", offset=start, error=fault.error, fault=fault.offset
         )
-        payload = ProcessorFaulted(name=fault.name, version=row.version, offset=fault.offset, error=fault.error)
+        payload = ProcessorFaulted(
+            name=fault.name, version=row.version, offset=fault.offset, error=fault.error
+        )
         self.out.events.append(EventInput.of("processor.faulted", payload))
 
     def _catch_up(self, unit: _Unit) -> bool:
@@ -366,7 +371,9 @@ class _Pass:
 
 def _left_behind(row: Row, at: int) -> Row:
     """A processor this worker does not have stays where it is while the others go on."""
-    return row if row.status == "parked" or row.offset is not None else msgspec.structs.replace(row, offset=at)
+    return (
+        row if row.status == "parked" or row.offset is not None else msgspec.structs.replace(row, offset=at)
+    )
 
 
 def _traced(made: EventInput, cause: Event | None) -> EventInput:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-
-import msgspec
+from typing import Any
 
 from services.errors import ConfigurationError
 from services.processors.contract import Processor
@@ -14,7 +13,7 @@ from services.processors.rows import Row
 from services.streams.event import StreamId
 
 GROUP = "turnwright.processors"
-AnyProcessor = Processor[msgspec.Struct]
+AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
 NO_SESSION = ("inbound:",)
 
 
@@ -25,9 +24,13 @@ def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProces
         try:
             made = point.load()()
         except Exception as error:
-            raise ConfigurationError(f"processor {point.name} ({point.value}): {type(error).__name__}") from error
+            raise ConfigurationError(
+                f"processor {point.name} ({point.value}): {type(error).__name__}"
+            ) from error
         if not isinstance(made, Processor) or made.contract.name != point.name:
-            raise ConfigurationError(f"processor {point.name} ({point.value}) is not a Processor of that name")
+            raise ConfigurationError(
+                f"processor {point.name} ({point.value}) is not a Processor of that name"
+            )
         found[point.name] = made
     return found
 
@@ -48,7 +51,9 @@ class ProcessorRegistry:
         if unknown:
             raise ConfigurationError(*(f"processors: {name} is not installed" for name in unknown))
 
-    def of(self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()) -> list[AnyProcessor]:
+    def of(
+        self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()
+    ) -> list[AnyProcessor]:
         """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
         chosen = [] if stream.startswith(NO_SESSION) else list(self._builtin)
         names = {p.contract.name for p in chosen}

@@ -61,7 +61,9 @@ def problems_of(facts: StoreFacts, namespace: str) -> list[str]:
             f"the log store evicts keys (maxmemory-policy {facts.eviction}): set maxmemory-policy noeviction"
         )
     if not facts.appendonly:
-        problems.append("the log store keeps no append-only file: set appendonly yes (and appendfsync always)")
+        problems.append(
+            "the log store keeps no append-only file: set appendonly yes (and appendfsync always)"
+        )
     if facts.namespace and facts.namespace != namespace:
         problems.append(
             f"the log store holds the data of namespace {facts.namespace!r}, not {namespace!r}:"

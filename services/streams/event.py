@@ -5,9 +5,8 @@ A stored entry is one JSON document (the envelope) without offset and time: the 
 
 from __future__ import annotations
 
-from typing import NewType, TypeVar
-
 import builtins
+from typing import NewType, TypeVar
 
 import msgspec
 

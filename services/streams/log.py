@@ -12,12 +12,14 @@ import msgspec
 
 from services.errors import Conflict, Defect, KeyReused, NotFound, StreamPaused
 from services.streams.blobs import Body, encode_bodies, fetch_blobs
+from services.streams.commands import Arg, Entry
 from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
 from services.streams.keys import Keys
-from services.streams.store import Arg, RefusedByScript, Store, translated
+from services.streams.store import RefusedByScript, Store, translated
 from services.streams.tail import Tail
 
 SCAN_PAGE = 500
+TAIL_PAGE = 200
 DAY_MS = 86_400_000
 
 
@@ -226,7 +228,12 @@ class Log:
 
     def tail(self, stream: StreamId, *, after: Offset) -> Tail:
         """Follow the stream from `after` on, without gap or repeat."""
-        return Tail(self.store, self.keys.tail_channel(stream), lambda at: self.read(stream, after=at, limit=200), after)
+        return Tail(
+            self.store,
+            self.keys.tail_channel(stream),
+            lambda at: self.read(stream, after=at, limit=200),
+            after,
+        )
 
     def recent(self, *, before_ms: int | None = None, limit: int = 50) -> list[tuple[StreamId, int]]:
         """Streams with the newest append first, and when it was. `before_ms` pages on."""
@@ -252,7 +259,7 @@ class Log:
         ]
 
     def _decode(
-        self, stream: StreamId, entries: Sequence[tuple[bytes, object]], types: frozenset[str] | None = None
+        self, stream: StreamId, entries: Sequence[Entry], types: frozenset[str] | None = None
     ) -> list[Event]:
         rows = [(_offset(id), _fields(body)) for id, body in entries]
         blobs = fetch_blobs(self.store, self.keys, stream, [f[b"b"].decode() for _, f in rows if b"b" in f])

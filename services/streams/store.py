@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 import redis
@@ -29,9 +29,9 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from services.errors import Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
+from services.streams.commands import Arg, Client
 
 Reply = TypeVar("Reply")
-Arg = bytes | str | int | float
 LUA = Path(__file__).parent / "lua"
 INCLUDES = {"commit": ("_prelude", "_commit"), "settle": ("_prelude", "_commit")}
 PLAIN = frozenset({"load", "take", "give_back", "renew", "reap", "delivered"})
@@ -97,7 +97,12 @@ class Store:
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = 3.0, retries: int = 3, read: Callable[[str], Script] = read_script
+        self,
+        url: str,
+        *,
+        timeout_s: float = 3.0,
+        retries: int = 3,
+        read: Callable[[str], Script] = read_script,
     ) -> None:
         self.url = url
         self._timeout_s = timeout_s
@@ -105,36 +110,39 @@ class Store:
         self._read = read
         self._local = threading.local()
         self._scripts: dict[str, Script] = {}
-        self._open: list[redis.Redis] = []
+        self._open: list[Client] = []
         self._lock = threading.Lock()
 
     @property
-    def client(self) -> redis.Redis:
+    def client(self) -> Client:
         """This thread's connection. Wrap its use in `translated()`."""
-        found: redis.Redis | None = getattr(self._local, "client", None)
+        found: Client | None = getattr(self._local, "client", None)
         if found is None:
             found = self.connect(single=True)
             self._local.client = found
         return found
 
-    def connect(self, *, single: bool = False, timeout_s: float | None = None) -> redis.Redis:
+    def connect(self, *, single: bool = False, timeout_s: float | None = None) -> Client:
         """A client of its own, for example for publish/subscribe. Closed with the store."""
         tcp = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
-        made = redis.Redis.from_url(
-            self.url,
-            socket_timeout=timeout_s or self._timeout_s,
-            socket_connect_timeout=2,
-            health_check_interval=10,
-            **tcp,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
-            single_connection_client=single,
-            protocol=2,
+        made = cast(
+            Client,
+            redis.Redis.from_url(
+                self.url,
+                socket_timeout=timeout_s or self._timeout_s,
+                socket_connect_timeout=2,
+                health_check_interval=10,
+                **tcp,
+                retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
+                single_connection_client=single,
+                protocol=2,
+            ),
         )
         with self._lock:
             self._open.append(made)
         return made
 
-    def forget(self, client: redis.Redis) -> None:
+    def forget(self, client: Client) -> None:
         """A client from `connect` was closed by its user."""
         with self._lock:
             if client in self._open:
@@ -154,7 +162,12 @@ class Store:
             return self._evaluate(name, keys, args)
 
     def write(
-        self, name: str, keys: Sequence[str], header: dict[str, object], bodies: Sequence[Arg], reply: type[Reply]
+        self,
+        name: str,
+        keys: Sequence[str],
+        header: Mapping[str, object],
+        bodies: Sequence[Arg],
+        reply: type[Reply],
     ) -> Reply:
         """Run a writing script once, however often its reply gets lost.
 
@@ -187,10 +200,10 @@ class Store:
             script = self._scripts[name] = self._read(name)
         client = self.client
         try:
-            return client.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+            return client.evalsha(script.sha, len(keys), *keys, *args)
         except NoScriptError:
             client.script_load(script.text)
-            return client.evalsha(script.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+            return client.evalsha(script.sha, len(keys), *keys, *args)
 
 
 class RefusedByScript(Refused):

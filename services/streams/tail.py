@@ -30,7 +30,9 @@ class Tail:
 
     RECHECK_S = 1.0
 
-    def __init__(self, store: Store, channel: str, read: Callable[[Offset], list[Event]], after: Offset) -> None:
+    def __init__(
+        self, store: Store, channel: str, read: Callable[[Offset], list[Event]], after: Offset
+    ) -> None:
         self._store = store
         self._channel = channel
         self._read = read
@@ -44,7 +46,9 @@ class Tail:
         self._checked = 0.0
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._pubsub.close()
         self._client.close()
         self._store.forget(self._client)
@@ -61,7 +65,9 @@ class Tail:
             if left <= 0:
                 return []
             with translated():
-                notice = self._pubsub.get_message(ignore_subscribe_messages=False, timeout=min(left, self.RECHECK_S))
+                notice = self._pubsub.get_message(
+                    ignore_subscribe_messages=False, timeout=min(left, self.RECHECK_S)
+                )
             if notice is None:
                 continue
             found = self._heed(notice["data"])

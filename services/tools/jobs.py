@@ -54,7 +54,9 @@ class ToolJobs:
         replayable = claim.prior == "read_only"
         verdict = on_claim(claim, replayable=replayable)
         if verdict.recovery == "interrupt":
-            return _settled(held, "interrupted", "interrupted: whether it took effect is unknown", verdict.reason)
+            return _settled(
+                held, "interrupted", "interrupted: whether it took effect is unknown", verdict.reason
+            )
         if verdict.recovery == "fail":
             return _settled(held, "failed", fault(verdict.reason), verdict.reason)
         call = ToolCall(session=held.stream, call=asked.call)

@@ -228,9 +228,7 @@ class Agent(Processor[AgentState]):
             decisions += self._stop(state, state.turn, "cancelled", moment)
         return decisions
 
-    def _stop(
-        self, state: AgentState, turn: Turn, then: TurnOutcome, moment: Moment
-    ) -> Sequence[Decision]:
+    def _stop(self, state: AgentState, turn: Turn, then: TurnOutcome, moment: Moment) -> Sequence[Decision]:
         if turn.phase == "cancelling":
             return ()
         end = self._hand_on(state, turn) if then == "superseded" else self._settle(turn, "cancelled")
@@ -252,15 +250,22 @@ class Agent(Processor[AgentState]):
 
     def _hand_on(self, state: AgentState, turn: Turn) -> Sequence[Decision]:
         """End `turn` unanswered; its inputs and the waiting `steer` ones form the next."""
-        steering = {o for run in state.pending if run.policy == "steer" for o in range(run.first, run.last + 1)}
-        settled = TurnSettled(turn=turn.n, outcome="superseded", inputs=(), usage=turn.usage, reason="steered")
+        steering = {
+            o for run in state.pending if run.policy == "steer" for o in range(run.first, run.last + 1)
+        }
+        settled = TurnSettled(
+            turn=turn.n, outcome="superseded", inputs=(), usage=turn.usage, reason="steered"
+        )
         began = TurnStarted(turn=state.turns + 1, inputs=tuple(sorted({*turn.inputs, *steering})))
         return (_emit("turn.settled", settled), _emit("turn.started", began))
 
 
 def _tool(turn: Turn, call: ToolCall, job: JobId, expires_ms: int) -> Sequence[Decision]:
     asked = ToolRequested(turn=turn.n, job=job, call=call.id, name=call.name, arguments=call.arguments)
-    return (_emit("tool.requested", asked), StartJob(kind="tool", id=job, tool=call.name, expires_ms=expires_ms))
+    return (
+        _emit("tool.requested", asked),
+        StartJob(kind="tool", id=job, tool=call.name, expires_ms=expires_ms),
+    )
 
 
 def _interrupt(turn: Turn) -> list[Decision]:
@@ -268,7 +273,9 @@ def _interrupt(turn: Turn) -> list[Decision]:
     decisions: list[Decision] = []
     for job, attempt in turn.tools.items():
         effect = "effect unknown" if attempt else "never started"
-        settled = ToolSettled(job=job, outcome="interrupted", result=f"interrupted: {effect}", error="interrupted")
+        settled = ToolSettled(
+            job=job, outcome="interrupted", result=f"interrupted: {effect}", error="interrupted"
+        )
         decisions += [SettleJob(kind="tool", id=JobId(job), token=attempt), _emit("tool.settled", settled)]
     return decisions
 

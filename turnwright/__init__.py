@@ -8,6 +8,9 @@ A plugin is an installed Python package with an entry point:
     It raises ConfigurationError when a setting is missing. Runs are enforced as `stream_run` says.
 [project.entry-points."turnwright.tools"]       roll = "acme_tools:roll"
     The value is a Tool, made by the decorator `tool`; the tool's own name counts, not the entry point's.
+[project.entry-points."turnwright.processors"]  tally = "acme_processor:Tally"
+    The value is a factory of a Processor, such as its class; the contract's name is the entry point's.
+    It runs on the streams that `[[processors]]` in `turnwright.toml` or the API attach it to.
 """
 
 from services.errors import ConfigurationError
@@ -28,21 +31,32 @@ from services.llm.provider import (
     ToolSpec,
 )
 from services.llm.status import status_error
+from services.processors.contract import AppendTo, Contract, Decision, Emit, Moment, Processor
+from services.streams.event import Event, EventInput, StreamId
 from services.tools.contract import Effect, Tool, ToolCall, ToolError, tool
 
 __all__ = [
+    "AppendTo",
     "Call",
     "ChatMessage",
     "ChatRequest",
     "ConfigurationError",
+    "Contract",
     "Deadlines",
+    "Decision",
     "Effect",
+    "Emit",
     "ErrorKind",
+    "Event",
+    "EventInput",
     "Finished",
+    "Moment",
     "Piece",
+    "Processor",
     "Provider",
     "ProviderError",
     "RunningCall",
+    "StreamId",
     "TextDelta",
     "TokenUsage",
     "Tool",

@@ -134,10 +134,18 @@ class Stage:
         """All events of a session."""
         return self.log.read(StreamId(session), limit=500)
 
+    def live(self) -> int:
+        """How many live readers there are."""
+        return int(self.store.client.pubsub_numsub(self.log.keys.tail_channel(StreamId("app:x")))[0][1])
+
+    def events_from(self, session: str, offset: int) -> list[Event]:
+        """The events of a session from `offset` on."""
+        return self.log.read(StreamId(session), after=offset - 1, limit=500)
+
     @contextmanager
-    def served(self, app: Flask | None = None) -> Iterator[str]:
+    def served(self, port: int = 0) -> Iterator[str]:
         """Serve the application on a real socket; yields its address."""
-        server = make_server("127.0.0.1", 0, app or self.app, threaded=True)
+        server = make_server("127.0.0.1", port, self.app, threaded=True)
         server.daemon_threads = False  # type: ignore[attr-defined]  # so that closing waits for streams
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

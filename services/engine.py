@@ -22,6 +22,7 @@ from services.jobs.relay import Relay
 from services.jobs.running import Running
 from services.jobs.slots import Slots
 from services.jobs.wake import HintPort, Wake
+from services.jobs.watchdog import Watchdog
 from services.jobs.worker import Worker
 from services.llm.registry import ProviderRegistry
 from services.llm.runner import LLMRunner, Persona
@@ -31,6 +32,8 @@ from services.processors.advance import Advancer
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState
+from services.processors.attaching import Attacher
+from services.processors.breaker import Breaker
 from services.processors.registry import ProcessorRegistry, installed
 from services.sessions.facade import Sessions
 from services.settings import Settings, store_addresses
@@ -43,6 +46,8 @@ from services.tools.jobs import ToolJobs
 from services.tools.registry import ToolRegistry
 
 HEARTBEATS_MISSED = 3
+STUCK_AFTER_GRACE_S = 5.0
+STUCK_EXIT = 70
 DEFAULT_PROMPT = "You are a helpful assistant."
 
 
@@ -73,8 +78,11 @@ class Engine:
             woken=lambda stream: self.wake.hint("advance", stream),
         )
         self.agent = Agent(self._rules)
+        breaker = Breaker(
+            per_minute=self.config.limits.events_per_minute, burst=self.config.limits.events_burst
+        )
         self.registry = ProcessorRegistry(
-            [self.agent], installed(), [(p.name, p.streams) for p in self.config.processors]
+            [self.agent, breaker], installed(), [(p.name, p.streams) for p in self.config.processors]
         )
         self.tools = ToolRegistry.installed()
         self.providers = ProviderRegistry()
@@ -206,6 +214,14 @@ class WorkerEngine(Engine):
             shortcuts=settings.test_shortcuts,
         )
 
+        self.watchdog = Watchdog(
+            self.worker.errands, limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S, stuck=self._restart
+        )
+
+    def _restart(self, age_s: float) -> None:
+        self.logger.fatal("thread_stuck", seconds=round(age_s, 1))
+        os._exit(STUCK_EXIT)
+
     def _beat(self) -> Heartbeat:
         versions = {name: p.contract.version for name, p in self.registry.all().items()}
         return Heartbeat(kinds=KINDS, slots=self.slots.total, free=self.slots.free, processors=versions)
@@ -216,9 +232,11 @@ class WorkerEngine(Engine):
         self.lease.start()
         self.running.start()
         self.relay.start()
+        self.watchdog.start()
 
     def stop(self) -> None:
         """Everything that ran here has ended or is found by others."""
+        self.watchdog.stop()
         self.relay.stop()
         self.running.stop()
         try:
@@ -249,4 +267,13 @@ def relay_of(engine: Engine) -> Relay:
         engine.wake,
         every_s=engine.settings.timings.relay_s,
         failed=lambda error: engine.logger.warning("relay_round_failed", error=type(error).__name__),
+    )
+
+
+def attacher_of(engine: Engine) -> Attacher:
+    """Attaches configured processors to existing streams; run by beat."""
+    return Attacher(
+        engine.log,
+        engine.registry,
+        failed=lambda error: engine.logger.warning("attaching_failed", error=type(error).__name__),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from celery.beat import Scheduler
 
-from services.engine import Engine, relay_of
+from services.engine import Engine, attacher_of, relay_of
 from services.errors import TurnwrightError
 from services.settings import load_settings
 from tasks.hints import CeleryHints
@@ -21,7 +21,9 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         settings = load_settings()
         self._engine = Engine(settings, CeleryHints(self.app, settings.namespace))
         self._relay = relay_of(self._engine)
+        self._attacher = attacher_of(self._engine)
         self._engine.wake.start()
+        self._attacher.start()
 
     def tick(self, *args: object, **kwargs: object) -> float:
         """One round; seconds until the next."""
@@ -33,6 +35,7 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
 
     def close(self) -> None:
         """Beat ends."""
+        self._attacher.stop()
         self._engine.wake.stop()
         self._engine.store.close()
 

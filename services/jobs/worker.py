@@ -137,10 +137,10 @@ class Worker:
             self._follow(stream, advanced, errand)
 
     def _follow(self, stream: StreamId, advanced: Advanced, errand: _Errand) -> None:
+        thread = threading.get_ident()
         for _ in range(FOLLOW_ROUNDS):
             self._tell(stream, advanced)
             if advanced.claimed:
-                self.errands.pop(threading.get_ident(), None)
                 job = advanced.claimed[0]
                 held = Held(kind=job.kind, id=job.id, stream=stream, token=1)
                 claim = Claim(
@@ -159,6 +159,7 @@ class Worker:
                     return
                 advanced = following
             elif advanced.behind and self._shortcuts and not self.stopping.is_set():
+                self.errands[thread] = time.monotonic()
                 advanced = self._advancer.advance(stream, errand.claimer())
             else:
                 return
@@ -192,6 +193,7 @@ class Worker:
 
     def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: _Errand) -> Advanced | None:
         """Run a claimed job to its end; what the settlement led to, None when nothing more is ours."""
+        self.errands.pop(threading.get_ident(), None)
         result = self._runners[held.kind].run(held, claim)
         match result:
             case Settled(events=events):

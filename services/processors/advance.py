@@ -14,7 +14,18 @@ import msgspec
 from services.errors import Conflict
 from services.processors.commit import CommitReply, Draft, SettleReply, numbered
 from services.processors.contract import StartJob
-from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
+from services.processors.isolation import COUNTED_TAKES, Isolation
+from services.processors.plan import (
+    AnyProcessor,
+    Claimer,
+    NewerVersion,
+    Plan,
+    Reading,
+    Watch,
+    claim_nothing,
+    plan,
+    watch_nothing,
+)
 from services.processors.registry import ProcessorRegistry
 from services.processors.rows import Row, rows_of
 from services.streams.event import Event, EventInput, JobId, StreamId
@@ -81,13 +92,36 @@ class Advancer:
     def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
 
+        `takes`: how often the stream was taken since its last commit; after three it runs in isolation.
         Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
         """
+        if takes <= COUNTED_TAKES:
+            return self._commit(stream, claimer)
+        isolation = Isolation(self._log.store, self._log.keys, stream)
+        guilty = isolation.begin()
+        committed = False
+        try:
+            advanced = self._commit(stream, claimer, watch=isolation.watch, guilty=guilty)
+            committed = True
+            return advanced
+        finally:
+            isolation.end(committed=committed)
+
+    def _commit(
+        self,
+        stream: StreamId,
+        claimer: Claimer,
+        *,
+        watch: Watch = watch_nothing,
+        guilty: Sequence[str] = (),
+    ) -> Advanced:
         for left in reversed(range(ATTEMPTS)):
             loaded = self._load(stream)
             if loaded.head == 0:
                 return Advanced()
-            drawn = self._plan(stream, loaded, loaded.events, claimer)
+            reading, processors = self._reading(stream, loaded, loaded.events)
+            chosen = claim_nothing if loaded.paused is not None else claimer
+            drawn = plan(reading, processors, chosen, watch=watch, guilty=guilty)
             draft = Draft(self._log.store, self._log.keys, stream, self._incarnation)
             header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
             try:
@@ -154,12 +188,22 @@ class Advancer:
     def _ride(
         self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer
     ) -> Plan | None:
+        """The commit to send with a settlement. None where a plugin takes part: were it to crash this
+        process, the outcome that was paid for would be lost with it."""
         now = standing.now_ms
         events = [*standing.unread, *(one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome))]
         loaded = Loaded(head=events[-1].offset, now=now, fields=dict(standing.fields), events=events)
-        return self._plan(stream, loaded, events, claimer)
+        reading, processors = self._reading(stream, loaded, events)
+        if not self._registry.are_builtin(processors):
+            return None
+        try:
+            return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
+        except NewerVersion:
+            return None
 
-    def _plan(self, stream: StreamId, loaded: Loaded, events: Sequence[Event], claimer: Claimer) -> Plan:
+    def _reading(
+        self, stream: StreamId, loaded: Loaded, events: Sequence[Event]
+    ) -> tuple[Reading, list[AnyProcessor]]:
         rows = rows_of(loaded.fields)
         attached = [e.decode(ProcessorAttached).name for e in events if e.type == "processor.attached"]
         processors = self._registry.of(stream, rows, attached)
@@ -177,7 +221,7 @@ class Advancer:
             },
             now_ms=loaded.now,
         )
-        return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
+        return reading, processors
 
     def _laggards(
         self, rows: Mapping[str, Row], versions: Mapping[str, int], at: int

@@ -96,6 +96,14 @@ Claimer = Callable[[StartJob], JobStarted | None]
 """Says whether a job just decided is claimed in the same commit, and as what."""
 
 
+Watch = Callable[[str], None]
+"""Hears the name of the processor that is about to run."""
+
+
+def watch_nothing(name: str) -> None:
+    """The watch of an ordinary run."""
+
+
 def claim_nothing(job: StartJob) -> JobStarted | None:
     """The claimer of a worker without a free slot."""
     return None
@@ -104,8 +112,9 @@ def claim_nothing(job: StartJob) -> JobStarted | None:
 class _Unit:
     """One processor during one plan."""
 
-    def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct) -> None:
+    def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct, watch: Watch) -> None:
         self.processor = processor
+        self.watch = watch
         self.name = processor.contract.name
         self.row = row
         self.state = state
@@ -115,6 +124,7 @@ class _Unit:
     def reduce(self, event: Event) -> None:
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return
+        self.watch(self.name)
         try:
             self.state = self.processor.reduce(self.state, event)
         except Exception as error:
@@ -123,12 +133,14 @@ class _Unit:
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return ()
+        self.watch(self.name)
         try:
             return self._checked(self.processor.react(self.state, event, moment))
         except Exception as error:
             raise _Fault(self.name, event.offset, type(error).__name__) from error
 
     def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
+        self.watch(self.name)
         try:
             wakes = self.processor.wakes_at(self.state)
             if wakes is None or wakes > moment.now_ms:
@@ -150,14 +162,24 @@ class _Unit:
         return encode_row(self.row), state
 
 
-def plan(reading: Reading, processors: Sequence[AnyProcessor], claimer: Claimer = claim_nothing) -> Plan:
-    """Plan the next commit. Raises: NewerVersion. A processor's fault parks that processor only."""
-    faults: list[_Fault] = []
+def plan(
+    reading: Reading,
+    processors: Sequence[AnyProcessor],
+    claimer: Claimer = claim_nothing,
+    *,
+    watch: Watch = watch_nothing,
+    guilty: Sequence[str] = (),
+) -> Plan:
+    """Plan the next commit. A processor's fault parks that processor only; so does being `guilty` of crashes.
+
+    Raises: NewerVersion.
+    """
+    faults = [_Fault(name, reading.at + 1, "CrashOrHang") for name in guilty]
     events = list(reading.events)
     while True:
         try:
             cut = msgspec.structs.replace(reading, events=events)
-            return _Pass(cut, processors, faults, claimer).run()
+            return _Pass(cut, processors, faults, claimer, watch).run()
         except _Fault as fault:
             faults.append(fault)
         except _TooMany as flood:
@@ -169,10 +191,16 @@ def plan(reading: Reading, processors: Sequence[AnyProcessor], claimer: Claimer 
 
 class _Pass:
     def __init__(
-        self, reading: Reading, processors: Sequence[AnyProcessor], faults: Sequence[_Fault], claimer: Claimer
+        self,
+        reading: Reading,
+        processors: Sequence[AnyProcessor],
+        faults: Sequence[_Fault],
+        claimer: Claimer,
+        watch: Watch,
     ) -> None:
         self.reading = reading
         self.claimer = claimer
+        self.watch = watch
         self.moment = Moment(stream=reading.stream, now_ms=reading.now_ms)
         self.read_to = reading.events[-1].offset if reading.events else reading.at
         self.out = Plan(read_to=self.read_to, before={}, after={})
@@ -235,13 +263,13 @@ class _Pass:
             state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
         except msgspec.DecodeError as error:
             raise _Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
-        return _Unit(processor, row, state)
+        return _Unit(processor, row, state, self.watch)
 
     def _fresh(self, processor: AnyProcessor, row: Row) -> _Unit | None:
         if processor.contract.name in self.faults:
             self.others[processor.contract.name] = row
             return None
-        return _Unit(processor, row, processor.initial())
+        return _Unit(processor, row, processor.initial(), self.watch)
 
     def _attach(self, name: str, version: int) -> int:
         """The anchor of a processor that is new to the stream: older events are only reduced."""

@@ -63,6 +63,10 @@ class ProcessorRegistry:
                 chosen.append(plugin)
         return chosen
 
+    def are_builtin(self, processors: Sequence[AnyProcessor]) -> bool:
+        """Whether all of `processors` are this project's own."""
+        return all(p in self._builtin for p in processors)
+
     def matches(self, name: str, stream: StreamId) -> bool:
         """Whether configuration attaches `name` to `stream`."""
         return any(n == name and fnmatch.fnmatchcase(stream, pattern) for n, pattern in self._patterns)

@@ -1,0 +1,61 @@
+"""The circuit breaker: a stream that gains events far faster than allowed is paused, visibly.
+
+Counts events per minute of their own time; a person's `stream.resumed` starts the count anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.processors.contract import EVERYTHING, Contract, Decision, Emit, Moment, Processor
+from services.streams.event import Event, EventInput
+from services.streams.vocabulary import StreamPaused
+
+MINUTE_MS = 60_000
+MINUTES = 10
+REASON = "circuit_breaker"
+
+
+class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of the last minutes: `minute` is the newest, `counts` go back from it."""
+
+    minute: int = 0
+    counts: tuple[int, ...] = ()
+    is_open: bool = False
+
+
+class Breaker(Processor[BreakerState]):
+    """Allows `per_minute` events in the long run and `burst` beyond that within ten minutes."""
+
+    contract = Contract(name="breaker", version=1, consumes=EVERYTHING, emits=frozenset({"stream.paused"}))
+    state = BreakerState
+
+    def __init__(self, *, per_minute: int, burst: int) -> None:
+        self._per_minute, self._burst = per_minute, burst
+
+    def reduce(self, state: BreakerState, event: Event) -> BreakerState:
+        """Count the event in its minute."""
+        if event.type == "stream.resumed":
+            return BreakerState()
+        minute = max(state.minute, event.created_at // MINUTE_MS)
+        gap = minute - state.minute if state.counts else 0
+        counts = (*((0,) * min(gap, MINUTES)), *state.counts)[:MINUTES] or (0,)
+        return BreakerState(
+            minute=minute,
+            counts=(counts[0] + 1, *counts[1:]),
+            is_open=state.is_open or event.type == "stream.paused",
+        )
+
+    def react(self, state: BreakerState, event: Event, moment: Moment) -> Sequence[Decision]:
+        """Pause the stream once a window of minutes holds more than it may."""
+        if state.is_open or state.counts[0] <= self._per_minute:
+            return ()
+        total = 0
+        for minutes, count in enumerate(state.counts, start=1):
+            total += count
+            if total > self._burst + minutes * self._per_minute:
+                paused = StreamPaused(reason=REASON, by="breaker")
+                return (Emit(EventInput.of("stream.paused", paused)),)
+        return ()

@@ -55,5 +55,9 @@ def _turnwright() -> tuple[str, ...]:
 
 def _run_celery(*arguments: str) -> None:
     from celery.bin.celery import celery
+    from celery.platforms import SecurityWarning
+
+    # Celery warns root because of pickle, which this project never accepts.
+    warnings.simplefilter("ignore", SecurityWarning)
 
     celery.main(args=["--app", CELERY_APP, "--quiet", *arguments], prog_name="celery")

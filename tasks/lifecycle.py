@@ -22,7 +22,7 @@ CUT_BEFORE_END_S = 3.0
 
 
 class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publishes no types
-    """Starts and stops the worker's engine."""
+    """Starts the worker's engine before the consumer brings the first task."""
 
     requires = frozenset({"celery.worker.components:Pool"})
 
@@ -32,12 +32,6 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
         settings = load_settings()
         app.engine = WorkerEngine(settings, CeleryHints(app, settings.namespace))
         app.engine.start()
-
-    def stop(self, worker: object) -> None:
-        """The pool is done; give the lease back."""
-        engine = worker.app.engine  # type: ignore[attr-defined]
-        if engine is not None:
-            engine.stop()
 
 
 def add_lifecycle(app: Celery) -> None:
@@ -54,8 +48,16 @@ def add_lifecycle(app: Celery) -> None:
         cut.daemon = True
         cut.start()
 
+    def end(**kwargs: object) -> None:
+        # After the pool: tasks that still run need the lease and the store.
+        engine: WorkerEngine | None = app.engine
+        app.engine = None
+        if engine is not None:
+            engine.stop()
+
     def set_up_logging(**kwargs: object) -> None:
         configure_logging(load_settings(), "worker")
 
     signals.worker_shutting_down.connect(begin_to_stop, weak=False)
+    signals.worker_shutdown.connect(end, weak=False)
     signals.setup_logging.connect(set_up_logging, weak=False)

@@ -31,6 +31,8 @@ def _define(app: Celery, kind: Kind) -> None:
         if not isinstance(id, str) or not 0 < len(id) <= ID_LIMIT:
             return
         try:
-            self.app.engine.worker.handle(kind, id)
+            engine = self.app.engine
+            if engine is not None:
+                engine.worker.handle(kind, id)
         except Revoked:
             os._exit(REVOKED_EXIT)

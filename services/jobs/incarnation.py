@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from services.errors import Unavailable
+from services.processes import is_running, started_at
 from services.streams.commands import Arg
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
@@ -66,30 +67,12 @@ def host_id() -> str:
     return hashlib.sha256(f"{boot}|{seen}".encode()).hexdigest()[:12]
 
 
-def started_at(pid: int) -> str | None:
-    """When process `pid` began; None when there is no such process or only its corpse."""
-    if IS_LINUX:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        after = stat.rpartition(")")[2].split()
-        return None if after[0] in ("Z", "X") else after[19]
-    done = subprocess.run(
-        ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    fields = done.stdout.split()
-    if not fields or fields[0].startswith("Z"):
-        return None
-    return hashlib.sha256(" ".join(fields[1:]).encode()).hexdigest()[:10]
-
-
 def is_proven_dead(incarnation: str, host: str) -> bool:
     """Whether the incarnation ran on this boot and its process is gone."""
     identity = parse_identity(incarnation)
     if identity is None or identity.host != host:
         return False
-    return started_at(identity.pid) != identity.started
+    return not is_running(identity.pid, identity.started)
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,9 +124,7 @@ class Engine:
             self.keys,
             wakes_at=self._wakes_at,
             census=self.worker_census,
-            dead_roles=lambda: tuple(
-                n for n, s in read_roles(self.settings.home).items() if s.state == "down"
-            ),
+            dead_roles=self._given_up,
         )
 
     def _wakes_at(self, state: AgentState) -> int | None:
@@ -143,7 +141,13 @@ class Engine:
     def sessions(self) -> Sessions:
         """What the API offers."""
         contracts = {name: p.contract for name, p in self.registry.all().items()}
-        return Sessions(self.log, agents=self.config.agents, processors=contracts, explain=self.explainer)
+        return Sessions(
+            self.log,
+            agents=self.config.agents,
+            processors=contracts,
+            explain=self.explainer,
+            faults=self.faults,
+        )
 
     def tokens(self) -> Tokens:
         """Who may use the API; makes the first token at the first start."""
@@ -157,8 +161,17 @@ class Engine:
         return book
 
     def is_ready(self) -> bool:
-        """Whether prompts can be accepted and somebody is there to work on them. Raises: Unavailable."""
+        """Whether prompts are accepted, somebody works on them, and no local role was given up.
+
+        Raises: Unavailable.
+        """
+        if self._given_up():
+            return False
         return is_accepting(inspect_store(self.store)) and bool(self.census.workers())
+
+    def _given_up(self) -> tuple[str, ...]:
+        roles = read_roles(self.settings.home)
+        return tuple(name for name, role in roles.items() if role.state == "down")
 
 
 class WorkerEngine(Engine):

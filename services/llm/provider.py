@@ -39,13 +39,17 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a provider needs. Time limits in seconds; `idle_s` is the longest gap between bytes."""
+    """Everything a provider needs. Time limits in seconds; `idle_s` is the longest gap between bytes.
+
+    `job` is the same in every attempt at one request, so a vendor's own log can be matched with ours.
+    """
 
     model: str
     system: str
     messages: tuple[ChatMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
     session: str = ""
+    job: str = ""
     connect_s: float = 5.0
     idle_s: float = 60.0
     wall_s: float = 600.0

@@ -102,6 +102,7 @@ class LLMRunner:
             messages=history.messages,
             tools=persona.tools,
             session=held.stream,
+            job=held.id,
             idle_s=persona.idle_s,
             wall_s=persona.wall_s,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.config import AgentConfig
+from services.faults import Faults
 from services.processors.contract import Contract
 from services.sessions.controls import Controls
 from services.sessions.inspection import Explain
@@ -23,7 +24,8 @@ class Sessions:
         agents: Mapping[str, AgentConfig],
         processors: Mapping[str, Contract],
         explain: Explain,
+        faults: Faults | None = None,
     ) -> None:
-        self.prompts = Prompts(log, agents)
+        self.prompts = Prompts(log, agents, faults or Faults(None))
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)

@@ -12,6 +12,7 @@ import msgspec
 
 from services.config import AgentConfig
 from services.errors import Conflict, Invalid, KeyReused, NotFound
+from services.faults import Faults
 from services.sessions.values import Accepted, WrongState, session_id
 from services.streams.event import Event, EventInput, Offset, StreamId
 from services.streams.log import Appended, Log
@@ -37,9 +38,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 class Prompts:
     """Accepts prompts for `agents` and waits for their turns."""
 
-    def __init__(self, log: Log, agents: Mapping[str, AgentConfig]) -> None:
+    def __init__(self, log: Log, agents: Mapping[str, AgentConfig], faults: Faults) -> None:
         self._log = log
         self._agents = agents
+        self._faults = faults
         self._agent_of: OrderedDict[StreamId, str] = OrderedDict()
 
     def accept(self, prompt: Prompt, *, token: TokenId, key: str | None = None) -> Accepted:
@@ -57,8 +59,11 @@ class Prompts:
             )
         event_key = None if key is None else f"prompt:{token}:{key}"
         if prompt.session is None:
-            return self._open(StreamId(f"prompt:{_new_id(token, key)}"), prompt, event_key)
-        return self._continue(session_id(prompt.session), prompt, event_key)
+            accepted = self._open(StreamId(f"prompt:{_new_id(token, key)}"), prompt, event_key)
+        else:
+            accepted = self._continue(session_id(prompt.session), prompt, event_key)
+        self._faults.at("web.appended")
+        return accepted
 
     def wait(
         self,

@@ -41,6 +41,7 @@ class _Asked(msgspec.Struct, frozen=True):
     system: str = ""
     messages: tuple[ChatMessage, ...] = ()
     session: str = ""
+    job: str = ""
 
 
 class JSONLines(Dialect):
@@ -64,7 +65,11 @@ class JSONLines(Dialect):
         """The request without its time limits and tools."""
         asked = msgspec.json.decode(body, type=_Asked)
         return ChatRequest(
-            model=asked.model, system=asked.system, messages=asked.messages, session=asked.session
+            model=asked.model,
+            system=asked.system,
+            messages=asked.messages,
+            session=asked.session,
+            job=asked.job,
         )
 
 

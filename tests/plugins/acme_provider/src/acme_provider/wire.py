@@ -10,7 +10,7 @@ import msgspec
 from turnwright import ChatRequest, ProviderError, TokenUsage, ToolCallRequest
 
 _LINE_BYTES = 1024 * 1024
-_SENT = ("model", "system", "messages", "tools", "session")
+_SENT = ("model", "system", "messages", "tools", "session", "job")
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -75,6 +75,7 @@ class Engine:
             self.store,
             self.keys,
             idempotency_days=self.config.retention.idempotency_days,
+            most_waiting=self.config.limits.max_pending_inputs,
             woken=lambda stream: self.wake.hint("advance", stream),
         )
         self.agent = Agent(self._rules)
@@ -215,7 +216,12 @@ class WorkerEngine(Engine):
             self.keys,
             due=self.due,
             claims=self.claims,
-            advancer=Advancer(self.log, self.registry, incarnation),
+            advancer=Advancer(
+                self.log,
+                self.registry,
+                incarnation,
+                keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
+            ),
             runners={"llm": llm, "tool": self.tool_jobs},
             deliverer=StreamDeliverer(self.log),
             slots=self.slots,

@@ -59,7 +59,7 @@ class Relay:
         for one in found:
             if one.at <= now - (OVERDUE_MS if self._wake.enabled else 0):
                 self._wake.relay(one.kind, one.id)
-            elif one.at <= now + NEAR_MS:
+            elif now < one.at <= now + NEAR_MS:
                 self._wake.at(one.kind, one.id, one.at, now_ms=now)
         self._bury(now)
         self.rounds += 1

@@ -82,12 +82,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advancer:
-    """Advances streams in the name of one incarnation."""
+    """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`."""
 
-    def __init__(self, log: Log, registry: ProcessorRegistry, incarnation: str) -> None:
+    def __init__(
+        self, log: Log, registry: ProcessorRegistry, incarnation: str, *, keep_jobs_s: int = 86_400
+    ) -> None:
         self._log = log
         self._registry = registry
         self._incarnation = incarnation
+        self._keep_jobs_s = keep_jobs_s
 
     def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
@@ -122,7 +125,7 @@ class Advancer:
             reading, processors = self._reading(stream, loaded, loaded.events)
             chosen = claim_nothing if loaded.paused is not None else claimer
             drawn = plan(reading, processors, chosen, watch=watch, guilty=guilty)
-            draft = Draft(self._log.store, self._log.keys, stream, self._incarnation)
+            draft = self._draft(stream)
             header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
             try:
                 reply = self._log.store.write("commit", draft.keys(), header, draft.bodies, CommitReply)
@@ -164,8 +167,14 @@ class Advancer:
         None when the job was settled or taken over before: the outcome counts for nothing.
         Raises: Unavailable, Revoked.
         """
-        draft = Draft(self._log.store, self._log.keys, held.stream, self._incarnation)
-        job = {"k": draft.job(held.id), "kind": held.kind, "id": held.id, "token": held.token}
+        draft = self._draft(held.stream)
+        job = {
+            "k": draft.job(held.id),
+            "kind": held.kind,
+            "id": held.id,
+            "token": held.token,
+            "keep_s": self._keep_jobs_s,
+        }
         header: dict[str, object] = {
             "stream": held.stream,
             "channel": self._log.keys.tail_channel(held.stream),
@@ -184,6 +193,9 @@ class Advancer:
         if reply.commit is None or drawn is None or standing is None:
             return Advanced(behind=True, now=reply.now)
         return _advanced(drawn, reply.commit, standing.fields)
+
+    def _draft(self, stream: StreamId) -> Draft:
+        return Draft(self._log, stream, incarnation=self._incarnation, keep_s=self._keep_jobs_s)
 
     def _ride(
         self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer

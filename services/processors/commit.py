@@ -11,8 +11,7 @@ from services.processors.plan import Plan
 from services.streams.blobs import Body, encode_bodies
 from services.streams.commands import Arg
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.keys import Keys
-from services.streams.store import Store
+from services.streams.log import Log
 from services.streams.vocabulary import JobStarted
 
 FIRST_EXTRA = 14
@@ -50,9 +49,9 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 class Draft:
     """Collects keys, bodies and the header of one script call over a stream."""
 
-    def __init__(self, store: Store, keys: Keys, stream: StreamId, incarnation: str) -> None:
-        self._store, self._keys, self.stream = store, keys, stream
-        self._incarnation = incarnation
+    def __init__(self, log: Log, stream: StreamId, *, incarnation: str, keep_s: int) -> None:
+        self._store, self._keys, self.stream = log.store, log.keys, stream
+        self._incarnation, self._keep_s = incarnation, keep_s
         self.extra: list[str] = []
         self.bodies: list[Arg] = []
 
@@ -125,6 +124,8 @@ class Draft:
             "timer": plan.timer or 0,
             "behind": plan.behind,
             "pause": plan.pause,
+            "waiting": plan.waiting,
+            "keep_s": self._keep_s,
             "incarnation": self._incarnation,
             "channel": self._keys.tail_channel(self.stream),
             "cancel_channel": self._keys.cancel_channel,

@@ -100,6 +100,10 @@ class Processor(Generic[S]):
         """What follows from `event`. `state` is what reducing everything read so far gave."""
         return ()
 
+    def waiting(self, state: S) -> int:
+        """How many inputs of the stream wait for this processor; bounds what is accepted."""
+        return 0
+
     def wakes_at(self, state: S) -> int | None:
         """Epoch ms at which `on_time` wants to run; None for never."""
         return None

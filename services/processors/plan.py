@@ -74,6 +74,7 @@ class Plan(msgspec.Struct, kw_only=True):
     timer: int | None = None
     behind: bool = False
     pause: str = ""
+    waiting: int = 0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +231,7 @@ class _Pass:
         for name, row in self.others.items():
             self.out.before[f"p:{name}"] = self.out.after[f"p:{name}"] = encode_row(row)
         self.out.behind |= any(unit.row.offset is not None for unit in self.units)
+        self.out.waiting = sum(self._waiting(unit) for unit in main)
         self.out.timer = min((t for t in map(self._timer, main) if t is not None), default=None)
         return self.out
 
@@ -389,6 +391,12 @@ class _Pass:
 
     def _store(self, fields: dict[str, bytes], unit: _Unit) -> None:
         fields[f"p:{unit.name}"], fields[f"s:{unit.name}"] = unit.encode(self.read_to)
+
+    def _waiting(self, unit: _Unit) -> int:
+        try:
+            return unit.processor.waiting(unit.state)
+        except Exception as error:
+            raise _Fault(unit.name, self.read_to, type(error).__name__) from error
 
     def _timer(self, unit: _Unit) -> int | None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from services.errors import Conflict, Defect, KeyReused, NotFound, StreamPaused
+from services.errors import Conflict, Defect, KeyReused, NotFound, Overloaded, StreamPaused
 from services.streams.blobs import Body, encode_bodies, fetch_blobs
 from services.streams.commands import Arg, Entry
 from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
@@ -79,7 +79,10 @@ def fingerprint(one: EventInput) -> str:
 
 
 class Log:
-    """The streams of one store. `woken` is told which stream has news, after the fact is durable."""
+    """The streams of one store. `woken` is told which stream has news, after the fact is durable.
+
+    A stream with `most_waiting` inputs unread or pending takes no more external ones; 0 for no bound.
+    """
 
     def __init__(
         self,
@@ -87,10 +90,12 @@ class Log:
         keys: Keys,
         *,
         idempotency_days: int = 7,
+        most_waiting: int = 0,
         woken: Callable[[StreamId], None] | None = None,
     ) -> None:
         self.store = store
         self.keys = keys
+        self._most_waiting = most_waiting
         self._idem_ms = idempotency_days * DAY_MS
         self._woken = woken
 
@@ -133,6 +138,7 @@ class Log:
             "exists": if_exists,
             "expected": -1 if expected is None else expected,
             "external": external,
+            "most": self._most_waiting,
             "wins": existing_wins,
             "source": source[0] if source else "",
             "n": source[1] if source else 0,
@@ -304,6 +310,8 @@ def _named(refusal: RefusedByScript, stream: StreamId) -> Exception:
             return KeyReused("the idempotency key was used before with other content")
         case "paused":
             return StreamPaused(refusal.detail)
+        case "full":
+            return Overloaded("too_many_pending_inputs")
         case "blob":
             return Conflict("blob")
         case "done":

@@ -101,6 +101,10 @@ class Agent(Processor[AgentState]):
             case _:
                 return ()
 
+    def waiting(self, state: AgentState) -> int:
+        """Pending inputs."""
+        return state.waiting
+
     def wakes_at(self, state: AgentState) -> int | None:
         """When a debounce window closes or patience with a cancelled request ends."""
         if state.turn is not None:

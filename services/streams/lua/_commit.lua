@@ -4,7 +4,7 @@
 --      14.. job hashes and blobs(string), by index
 -- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
 --     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect}], settles: [{k, kind, id, token}], cancels: [{k, id}],
---     outbox: [{a, n}], outbox_next, timer, behind, pause, incarnation, channel, cancel_channel}
+--     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, keep_s, incarnation, channel, cancel_channel}
 local DUE = { llm = 8, tool = 9, deliver = 10 }
 
 local function commit_types()
@@ -48,10 +48,10 @@ local function write_job(c, j, now)
   end
 end
 
--- Settling keeps the row for a day, so that a late outcome is told apart from one never asked for.
-local function settle_job(key, kind, id, token)
+-- A settled row is kept for a while, so that a late outcome is told apart from one never asked for.
+local function settle_job(key, kind, id, token, keep_s)
   redis.call('HSET', key, 'state', 'settled', 'token', token + 1)
-  redis.call('EXPIRE', key, 86400)
+  redis.call('EXPIRE', key, keep_s)
   redis.call('ZREM', KEYS[DUE[kind]], id)
 end
 
@@ -78,11 +78,15 @@ local function write_commit(c, op, mark, head, found, now)
     set('own', #made > 0 and (made[1] .. '-' .. made[#made]) or '')
   end
   for _, f in ipairs((moved and #made > 0) and c.after or c.before) do set(f[1], ARGV[f[2]]) end
-  if c.pause ~= '' then set('paused', c.pause) end
+  set('waiting', c.waiting)
+  if c.pause ~= '' then
+    set('paused', c.pause)
+    set('paused_at', now)
+  end
   if #c.outbox > 0 then set('outbox', c.outbox_next) end
   redis.call(unpack(row))
   for _, j in ipairs(c.jobs) do write_job(c, j, now) end
-  for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token) end
+  for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token, c.keep_s) end
   for _, x in ipairs(c.cancels) do
     redis.call('HSET', KEYS[x.k], 'cancel', '1')
     redis.call('PUBLISH', c.cancel_channel, x.id)

@@ -1,9 +1,9 @@
 -- append: add events from outside the stream's own processors. One fsync acknowledges them.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset)
 --      7.. idempotency keys(string) and blobs(string), by index
--- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, wins, source, n, idem_ms,
+-- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, source, n, idem_ms,
 --        events: [{k: KEYS index or 0, fp, b: KEYS index or 0, id: blob id}]}   2.. bodies, the creation first
--- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|gap|type|blob|done}
+-- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done}
 local h = cjson.decode(ARGV[1])
 local log, meta, due, opkey, clock, recent = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
@@ -59,8 +59,10 @@ end
 if #fresh > 0 and not resumed then
   if h.expected >= 0 and head ~= h.expected then return final(refuse('offset', tostring(head))) end
   if h.external then
-    local paused = redis.call('HGET', meta, 'paused')
-    if paused then return refuse('paused', paused) end
+    local row = redis.call('HMGET', meta, 'paused', 'at', 'waiting')
+    if row[1] then return refuse('paused', row[1]) end
+    local unread = head - tonumber(row[2] or 0)
+    if h.most > 0 and unread + tonumber(row[3] or 0) >= h.most then return refuse('full') end
   end
   for _, b in ipairs(blobs) do
     if b and redis.call('EXISTS', b.key) == 0 then return refuse('blob', b.id) end

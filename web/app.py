@@ -11,7 +11,7 @@ from werkzeug.routing import BaseConverter
 
 from services.sessions.facade import Sessions
 from services.sessions.values import SESSION_ID
-from web import gate, problems
+from web import connections, gate, problems
 from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
 from web.inputs import inputs_blueprint
@@ -65,6 +65,7 @@ def create_app(
     problems.register(app)
     gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
     app.after_request(_secure)
+    connections.register(app)
     app.register_blueprint(prompts_blueprint(sessions.prompts, live, longest_wait_s=limits.longest_wait_s))
     app.register_blueprint(sessions_blueprint(sessions, live))
     app.register_blueprint(controls_blueprint(sessions))

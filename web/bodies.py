@@ -10,6 +10,7 @@ from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from services.errors import Invalid
+from web.connections import has_body, reading_body
 from web.problems import Failure
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,8 +29,7 @@ def read_body(shape: type[T], *, optional: bool = False) -> T:
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise Failure("unsupported-encoding")
-    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
-    if optional and not has_body:
+    if optional and not has_body():
         return shape()
     if request.mimetype != "application/json":
         raise Failure("unsupported-media-type")
@@ -88,7 +88,8 @@ def reply(body: msgspec.Struct, status: int = 200) -> Response:
 
 
 def _read() -> bytes:
-    raw = request.get_data(cache=False)
+    with reading_body():
+        raw = request.get_data(cache=False)
     # Where the length is not announced, werkzeug cuts the body off at the limit without a word.
     if request.content_length is None and len(raw) >= (request.max_content_length or len(raw) + 1):
         raise RequestEntityTooLarge

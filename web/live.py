@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
 from services.errors import Overloaded, Unavailable
 from services.sessions.values import EventView
 from services.streams.event import Event
 from services.streams.tail import Delta, Tail
+from web.connections import watch_caller
 
 _STEP_S = 0.5
 _RETRY_MS = 1000
@@ -53,7 +53,7 @@ class LiveRequests:
         except BaseException:
             held.close()
             raise
-        has_left = _watch_caller()
+        has_left = watch_caller()
         response = Response(self._frames(tail, types, has_left), mimetype="text/event-stream")
         response.headers["X-Accel-Buffering"] = "no"
         response.call_on_close(held.close)
@@ -75,23 +75,6 @@ class LiveRequests:
             if frames:
                 spoken_at = time.monotonic()
                 yield frames
-
-
-def _watch_caller() -> Callable[[], bool]:
-    """Whether the caller hung up, so that its place is free before the next write fails."""
-    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-
-    def has_left() -> bool:
-        if not isinstance(connection, socket.socket):
-            return False
-        try:
-            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
-    return has_left
 
 
 def _is_wanted(news: Event | Delta, types: frozenset[str] | None) -> bool:

@@ -127,8 +127,6 @@ def _answer_http(error: HTTPException, status: int) -> Response:
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    if status == 413:
-        headers["Connection"] = "close"
     return answer(problem(_BY_STATUS.get(status, "malformed")), headers)
 
 

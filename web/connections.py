@@ -12,8 +12,9 @@ _BODY_PAUSE_S = 10.0
 
 
 def register(app: Flask) -> None:
-    """Give up on bodies that no view of `app` has read: gunicorn would wait for the rest of them."""
+    """Let `app` give up on what callers owe it: gunicorn would wait for it, in its main thread too."""
     app.after_request(_leave_unread_body)
+    app.after_request(_leave_last_request)
 
 
 @contextmanager
@@ -63,6 +64,23 @@ def _leave_unread_body(response: Response) -> Response:
     connection = _connection()
     if connection is not None and has_body() and not g.get("has_read_body", False):
         response.headers["Connection"] = "close"
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)
+        _stop_reading(connection)
     return response
+
+
+def _leave_last_request(response: Response) -> Response:
+    connection = _connection()
+    if connection is not None and _is_last_request():
+        # Closing, gunicorn 27 waits up to 2 s in its main thread for a caller who does not close too.
+        response.call_on_close(lambda: _stop_reading(connection))
+    return response
+
+
+def _is_last_request() -> bool:
+    is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    return is_old or "close" in request.headers.get("Connection", "").lower()
+
+
+def _stop_reading(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)

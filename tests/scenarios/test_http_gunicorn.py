@@ -85,3 +85,14 @@ def test_callers_whose_bodies_never_come_hold_no_thread(address: Path) -> None:
                 held.enter_context(_open(address, sent))
 
         assert _status(address, _request("GET", "/healthz")) == 200
+
+
+@pytest.mark.parametrize("last", [("HTTP/1.1", "Connection: close"), ("HTTP/1.0", "X: y")])
+def test_callers_who_do_not_close_their_side_hold_nobody_up(address: Path, last: tuple[str, str]) -> None:
+    version, header = last
+    sent = _request("GET", "/healthz", header).replace(b"HTTP/1.1", version.encode())
+    with ExitStack() as held:
+        for _ in range(4 * THREADS):
+            held.enter_context(_open(address, sent))
+
+        assert _status(address, _request("GET", "/healthz")) == 200

@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.worker.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,23 +62,16 @@ def platform(clone: Path, environment: dict[str, str]) -> Iterator[Path]:
         start_new_session=True,
     )
     try:
-        ends = time.monotonic() + READY_WITHIN_S
-        while "ready http://" not in (clone / "up.log").read_text():
-            assert process.poll() is None, (clone / "up.log").read_text()
-            assert time.monotonic() < ends, (clone / "up.log").read_text()
-            select_nothing(0.1)
+        said = clone / "up.log"
+        wait_until(
+            lambda: "ready http://" in said.read_text() or process.poll() is not None, within_s=READY_WITHIN_S
+        )
+        assert process.poll() is None, said.read_text()
         yield clone
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
         log.close()
-
-
-def select_nothing(seconds: float) -> None:
-    """Let the processes have the machine for a moment while polling."""
-    import select
-
-    select.select([], [], [], seconds)
 
 
 def test_every_shell_block_of_the_readme_works(platform: Path, environment: dict[str, str]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 
 from flask import Flask
 
-from deploy.web_server import is_stopping
 from services.engine import Engine
 from services.settings import Settings, load_settings
 from tasks.celery import create_app as create_celery
@@ -14,8 +14,8 @@ from tasks.hints import CeleryHints
 from web.app import WebLimits, create_app
 
 
-def web_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application, for gunicorn. Raises: ConfigurationError, Unavailable."""
+def web_app(settings: Settings | None = None, *, is_stopping: Callable[[], bool] = lambda: False) -> Flask:
+    """The WSGI application; live streams end once `is_stopping`. Raises: ConfigurationError, Unavailable."""
     settings = settings or load_settings()
     engine = Engine(settings, CeleryHints(create_celery(), settings.namespace))
     engine.wake.start()

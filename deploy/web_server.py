@@ -71,7 +71,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
         from deploy.composition import web_app
 
         try:
-            return web_app()
+            return web_app(self._settings, is_stopping=is_stopping)
         except TurnwrightError as error:
             # Said without a traceback, and ends the arbiter instead of being tried for ever.
             raise AppImportError(str(error)) from error

@@ -16,18 +16,16 @@ from services.processors.commit import CommitReply, Draft, SettleReply, numbered
 from services.processors.contract import StartJob
 from services.processors.isolation import COUNTED_TAKES, Isolation
 from services.processors.plan import (
-    AnyProcessor,
     Claimer,
     NewerVersion,
     Plan,
     Reading,
-    Watch,
     claim_nothing,
     plan,
-    watch_nothing,
 )
 from services.processors.registry import ProcessorRegistry
 from services.processors.rows import Row, rows_of
+from services.processors.unit import AnyProcessor, Watch, watch_nothing
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.log import Loaded, Log
 from services.streams.store import RefusedByScript

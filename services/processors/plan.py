@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from services.processors.contract import (
-    STATE_LIMIT,
     AppendTo,
     CancelJob,
     Decision,
     Emit,
     Moment,
-    Processor,
     SettleJob,
     StartJob,
 )
 from services.processors.rows import Row, encode_row
+from services.processors.unit import AnyProcessor, Fault, Unit, Watch, watch_nothing
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.vocabulary import (
     JobStarted,
@@ -35,7 +33,6 @@ from services.streams.vocabulary import (
 
 EMIT_LIMIT = 120
 TIME_ROUNDS = 4
-AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
 
 
 class NewerVersion(Exception):
@@ -45,12 +42,6 @@ class NewerVersion(Exception):
         super().__init__(f"{name} v{version}")
         self.name = name
         self.version = version
-
-
-class _Fault(Exception):
-    def __init__(self, name: str, offset: int, error: str) -> None:
-        super().__init__(name)
-        self.name, self.offset, self.error = name, offset, error
 
 
 class _TooMany(Exception):
@@ -97,70 +88,9 @@ Claimer = Callable[[StartJob], JobStarted | None]
 """Says whether a job just decided is claimed in the same commit, and as what."""
 
 
-Watch = Callable[[str], None]
-"""Hears the name of the processor that is about to run."""
-
-
-def watch_nothing(name: str) -> None:
-    """The watch of an ordinary run."""
-
-
 def claim_nothing(job: StartJob) -> JobStarted | None:
     """The claimer of a worker without a free slot."""
     return None
-
-
-class _Unit:
-    """One processor during one plan."""
-
-    def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct, watch: Watch) -> None:
-        self.processor = processor
-        self.watch = watch
-        self.name = processor.contract.name
-        self.row = row
-        self.state = state
-        self.pending: dict[int, Event] = {}
-        self.lagged = row.offset is not None
-
-    def reduce(self, event: Event) -> None:
-        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
-            return
-        self.watch(self.name)
-        try:
-            self.state = self.processor.reduce(self.state, event)
-        except Exception as error:
-            raise _Fault(self.name, event.offset, type(error).__name__) from error
-
-    def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
-        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
-            return ()
-        self.watch(self.name)
-        try:
-            return self._checked(self.processor.react(self.state, event, moment))
-        except Exception as error:
-            raise _Fault(self.name, event.offset, type(error).__name__) from error
-
-    def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
-        self.watch(self.name)
-        try:
-            wakes = self.processor.wakes_at(self.state)
-            if wakes is None or wakes > moment.now_ms:
-                return ()
-            return self._checked(self.processor.on_time(self.state, moment))
-        except Exception as error:
-            raise _Fault(self.name, offset, type(error).__name__) from error
-
-    def _checked(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
-        for one in decisions:
-            if isinstance(one, Emit) and one.event.type not in self.processor.contract.emits:
-                raise ValueError(f"{self.name} emitted {one.event.type}, which is not in its contract")
-        return decisions
-
-    def encode(self, offset: int) -> tuple[bytes, bytes]:
-        state = msgspec.json.encode(self.state)
-        if len(state) > STATE_LIMIT:
-            raise _Fault(self.name, offset, "StateTooLarge")
-        return encode_row(self.row), state
 
 
 def plan(
@@ -175,18 +105,18 @@ def plan(
 
     Raises: NewerVersion.
     """
-    faults = [_Fault(name, reading.at + 1, "CrashOrHang") for name in guilty]
+    faults = [Fault(name, reading.at + 1, "CrashOrHang") for name in guilty]
     events = list(reading.events)
     while True:
         try:
             cut = msgspec.structs.replace(reading, events=events)
             return _Pass(cut, processors, faults, claimer, watch).run()
-        except _Fault as fault:
+        except Fault as fault:
             faults.append(fault)
         except _TooMany as flood:
             least = max(1, reading.own[1] - reading.at)
             if len(events) <= least:
-                faults.append(_Fault(flood.name, reading.at + 1, "TooManyEvents"))
+                faults.append(Fault(flood.name, reading.at + 1, "TooManyEvents"))
             events = events[: max(least, len(events) // 2)]
 
 
@@ -195,7 +125,7 @@ class _Pass:
         self,
         reading: Reading,
         processors: Sequence[AnyProcessor],
-        faults: Sequence[_Fault],
+        faults: Sequence[Fault],
         claimer: Claimer,
         watch: Watch,
     ) -> None:
@@ -212,7 +142,7 @@ class _Pass:
         self.others |= {
             name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
         }
-        self.queue: deque[tuple[Event, list[_Unit]]] = deque()
+        self.queue: deque[tuple[Event, list[Unit]]] = deque()
 
     def run(self) -> Plan:
         for fault in self.faults.values():
@@ -235,7 +165,7 @@ class _Pass:
         self.out.timer = min((t for t in map(self._timer, main) if t is not None), default=None)
         return self.out
 
-    def _note_pending(self, main: list[_Unit]) -> None:
+    def _note_pending(self, main: list[Unit]) -> None:
         """What is still to be reacted to: not what is older than the anchor, not what was fed back already."""
         first, last = self.reading.own
         for unit in main:
@@ -243,7 +173,7 @@ class _Pass:
                 if event.offset > unit.row.anchor and (unit.lagged or not first <= event.offset <= last):
                     unit.pending[event.offset] = event
 
-    def _open(self, processor: AnyProcessor) -> _Unit | None:
+    def _open(self, processor: AnyProcessor) -> Unit | None:
         contract = processor.contract
         row = self.reading.rows.get(contract.name)
         if row is None:
@@ -264,14 +194,14 @@ class _Pass:
         try:
             state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
         except msgspec.DecodeError as error:
-            raise _Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
-        return _Unit(processor, row, state, self.watch)
+            raise Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
+        return Unit(processor, row, state, self.watch)
 
-    def _fresh(self, processor: AnyProcessor, row: Row) -> _Unit | None:
+    def _fresh(self, processor: AnyProcessor, row: Row) -> Unit | None:
         if processor.contract.name in self.faults:
             self.others[processor.contract.name] = row
             return None
-        return _Unit(processor, row, processor.initial(), self.watch)
+        return Unit(processor, row, processor.initial(), self.watch)
 
     def _attach(self, name: str, version: int) -> int:
         """The anchor of a processor that is new to the stream: older events are only reduced."""
@@ -283,7 +213,7 @@ class _Pass:
             self.out.events.append(EventInput.of("processor.attached", payload))
         return self.reading.at
 
-    def _park(self, fault: _Fault) -> None:
+    def _park(self, fault: Fault) -> None:
         row = self.others[fault.name]
         start = self.reading.at if row.offset is None else row.offset
         self.others[fault.name] = msgspec.structs.replace(
@@ -294,7 +224,7 @@ class _Pass:
         )
         self.out.events.append(EventInput.of("processor.faulted", payload))
 
-    def _catch_up(self, unit: _Unit) -> bool:
+    def _catch_up(self, unit: Unit) -> bool:
         """Feed a laggard what it missed; True when it stands at the checkpoint now."""
         if unit.row.offset is None:
             return True
@@ -311,7 +241,7 @@ class _Pass:
             self._react_alone(unit)
         return caught_up
 
-    def _react_alone(self, unit: _Unit) -> None:
+    def _react_alone(self, unit: Unit) -> None:
         for event in unit.pending.values():
             self._decide(unit, unit.react(event, self.moment), event)
         unit.pending = {}
@@ -328,7 +258,7 @@ class _Pass:
         self.others[name] = msgspec.structs.replace(row, status="ok", error="", fault=0, skips=skips)
         self.out.behind = True
 
-    def _react(self, main: list[_Unit]) -> None:
+    def _react(self, main: list[Unit]) -> None:
         for i, made in enumerate(self.out.events):
             self._feed(self._provisional(made, i), main)
         pending = {offset: event for unit in main for offset, event in unit.pending.items()}
@@ -345,21 +275,21 @@ class _Pass:
             if len(self.out.events) == count:
                 break
 
-    def _drain(self, main: list[_Unit]) -> None:
+    def _drain(self, main: list[Unit]) -> None:
         while self.queue:
             event, units = self.queue.popleft()
             for unit in units:
                 self._decide_fed(unit, unit.react(event, self.moment), event, main)
 
     def _decide_fed(
-        self, unit: _Unit, decisions: Sequence[Decision], event: Event | None, main: list[_Unit]
+        self, unit: Unit, decisions: Sequence[Decision], event: Event | None, main: list[Unit]
     ) -> None:
         start = len(self.out.events)
         self._decide(unit, decisions, event)
         for i in range(start, len(self.out.events)):
             self._feed(self._provisional(self.out.events[i], i), main)
 
-    def _feed(self, event: Event, main: list[_Unit]) -> None:
+    def _feed(self, event: Event, main: list[Unit]) -> None:
         for unit in main:
             unit.reduce(event)
         self.queue.append((event, main))
@@ -367,7 +297,7 @@ class _Pass:
     def _provisional(self, one: EventInput, index: int) -> Event:
         return one.at(self.read_to + 1 + index, self.reading.now_ms)
 
-    def _decide(self, unit: _Unit, decisions: Sequence[Decision], event: Event | None) -> None:
+    def _decide(self, unit: Unit, decisions: Sequence[Decision], event: Event | None) -> None:
         for one in decisions:
             match one:
                 case Emit(event=made):
@@ -389,20 +319,20 @@ class _Pass:
         if len(self.out.events) > EMIT_LIMIT:
             raise _TooMany(unit.name)
 
-    def _store(self, fields: dict[str, bytes], unit: _Unit) -> None:
+    def _store(self, fields: dict[str, bytes], unit: Unit) -> None:
         fields[f"p:{unit.name}"], fields[f"s:{unit.name}"] = unit.encode(self.read_to)
 
-    def _waiting(self, unit: _Unit) -> int:
+    def _waiting(self, unit: Unit) -> int:
         try:
             return unit.processor.waiting(unit.state)
         except Exception as error:
-            raise _Fault(unit.name, self.read_to, type(error).__name__) from error
+            raise Fault(unit.name, self.read_to, type(error).__name__) from error
 
-    def _timer(self, unit: _Unit) -> int | None:
+    def _timer(self, unit: Unit) -> int | None:
         try:
             return unit.processor.wakes_at(unit.state)
         except Exception as error:
-            raise _Fault(unit.name, self.read_to, type(error).__name__) from error
+            raise Fault(unit.name, self.read_to, type(error).__name__) from error
 
 
 def _left_behind(row: Row, at: int) -> Row:

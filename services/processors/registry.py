@@ -5,15 +5,14 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from services.errors import ConfigurationError
 from services.processors.contract import Processor
 from services.processors.rows import Row
+from services.processors.unit import AnyProcessor
 from services.streams.event import StreamId
 
 GROUP = "turnwright.processors"
-AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
 NO_SESSION = ("inbound:",)
 
 

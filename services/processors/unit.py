@@ -1,0 +1,79 @@
+"""One processor during one plan: its row, its state, and the faults it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from services.processors.contract import STATE_LIMIT, Decision, Emit, Moment, Processor
+from services.processors.rows import Row, encode_row
+from services.streams.event import Event
+
+AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
+Watch = Callable[[str], None]
+"""Hears the name of the processor that is about to run."""
+
+
+def watch_nothing(name: str) -> None:
+    """The watch of an ordinary run."""
+
+
+class Fault(Exception):
+    def __init__(self, name: str, offset: int, error: str) -> None:
+        super().__init__(name)
+        self.name, self.offset, self.error = name, offset, error
+
+
+class Unit:
+    """One processor during one plan."""
+
+    def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct, watch: Watch) -> None:
+        self.processor = processor
+        self.watch = watch
+        self.name = processor.contract.name
+        self.row = row
+        self.state = state
+        self.pending: dict[int, Event] = {}
+        self.lagged = row.offset is not None
+
+    def reduce(self, event: Event) -> None:
+        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+            return
+        self.watch(self.name)
+        try:
+            self.state = self.processor.reduce(self.state, event)
+        except Exception as error:
+            raise Fault(self.name, event.offset, type(error).__name__) from error
+
+    def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
+        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+            return ()
+        self.watch(self.name)
+        try:
+            return self._checked(self.processor.react(self.state, event, moment))
+        except Exception as error:
+            raise Fault(self.name, event.offset, type(error).__name__) from error
+
+    def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
+        self.watch(self.name)
+        try:
+            wakes = self.processor.wakes_at(self.state)
+            if wakes is None or wakes > moment.now_ms:
+                return ()
+            return self._checked(self.processor.on_time(self.state, moment))
+        except Exception as error:
+            raise Fault(self.name, offset, type(error).__name__) from error
+
+    def _checked(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        for one in decisions:
+            if isinstance(one, Emit) and one.event.type not in self.processor.contract.emits:
+                raise ValueError(f"{self.name} emitted {one.event.type}, which is not in its contract")
+        return decisions
+
+    def encode(self, offset: int) -> tuple[bytes, bytes]:
+        state = msgspec.json.encode(self.state)
+        if len(state) > STATE_LIMIT:
+            raise Fault(self.name, offset, "StateTooLarge")
+        return encode_row(self.row), state

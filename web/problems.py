@@ -114,7 +114,7 @@ def _refused(error: errors.Refused) -> Problem:
         case errors.KeyReused():
             return problem("key-reused")
         case errors.StreamPaused():
-            return problem("session-paused", str(error))
+            return problem("session-paused", error.reason)
         case errors.NotPending():
             return problem("not-pending")
         case errors.TooLarge():

@@ -28,7 +28,8 @@ from services.processors.advance import Advancer
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState
-from services.processors.registry import AnyProcessor, ProcessorRegistry
+from services.processors.registry import ProcessorRegistry
+from services.processors.unit import AnyProcessor
 from services.sessions.facade import Sessions
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import Keys

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kombu import Connection, Producer
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from services.errors import Unavailable
 from services.jobs.wake import Hint
@@ -50,9 +50,15 @@ class CeleryHints:
         try:
             queue = self._queue(kind)
             return int(self._connected().channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:
+            # On Redis an empty queue is one that is not there.
+            return 0
         except (OperationalError, OSError) as error:
             self._forget()
             raise Unavailable("the broker does not answer") from error
+        except Exception:
+            self._forget()
+            raise
 
     def _queue(self, kind: Kind) -> str:
         return f"{self._namespace}.{kind}"

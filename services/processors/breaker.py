@@ -50,7 +50,8 @@ class Breaker(Processor[BreakerState]):
 
     def react(self, state: BreakerState, event: Event, moment: Moment) -> Sequence[Decision]:
         """Pause the stream once a window of minutes holds more than it may."""
-        if state.is_open or state.counts[0] <= self._per_minute:
+        # No counts: the newest event read is the resumption that cleared them.
+        if state.is_open or not state.counts or state.counts[0] <= self._per_minute:
             return ()
         total = 0
         for minutes, count in enumerate(state.counts, start=1):

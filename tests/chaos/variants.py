@@ -1,0 +1,79 @@
+"""What is run: the short plan of the test suite, the long one of `make kill-test`."""
+
+from __future__ import annotations
+
+from tests.chaos.campaign import Variant
+from tests.chaos.monkey import fault, kill, stop
+
+# A stream whose taker died waits out the grace, a stopped worker's jobs wait out its lease.
+QUICK = {"take_grace_s": 3.0}
+LEASES = {"lease_ttl_s": 3.0, "lease_renew_s": 0.5, "take_grace_s": 3.0}
+
+# The first runs with the times of real life.
+SHORT = (
+    Variant(
+        name="plain",
+        turns=44,
+        acts=(
+            *map(kill, ("worker", "web", "supervisor", "log", "broker", "beat")),
+            *map(fault, ("web.appended", "llm.streaming", "tool.ran", "advance.taken")),
+        ),
+    ),
+    Variant(
+        name="no shortcuts",
+        turns=38,
+        acts=(
+            *map(kill, ("worker", "web-child", "log", "broker", "beat")),
+            *map(fault, ("llm.claimed", "llm.settled", "advance.committed")),
+        ),
+        shortcuts=False,
+        timings=QUICK,
+    ),
+    Variant(
+        name="stopped workers",
+        turns=38,
+        acts=(
+            stop(),
+            stop(),
+            *map(kill, ("worker", "worker", "log", "web")),
+            *map(fault, ("llm.answered", "tool.claimed")),
+        ),
+        timings=LEASES,
+        stop_s=4.5,
+    ),
+)
+
+_ALL_POINTS = (
+    "web.appended",
+    "advance.taken",
+    "advance.committed",
+    "llm.claimed",
+    "llm.streaming",
+    "llm.answered",
+    "llm.settled",
+    "tool.claimed",
+    "tool.ran",
+)
+_ALL_ROLES = ("worker", "worker", "worker", "web", "web-child", "supervisor", "beat", "broker", "log")
+
+LONG = (
+    Variant(name="plain", turns=240, acts=(*map(kill, _ALL_ROLES * 2), *map(fault, _ALL_POINTS))),
+    Variant(
+        name="no shortcuts",
+        turns=130,
+        acts=(*map(kill, (*_ALL_ROLES, "worker", "log", "broker")), *map(fault, _ALL_POINTS)),
+        shortcuts=False,
+        timings=QUICK,
+    ),
+    Variant(
+        name="stopped workers",
+        turns=130,
+        acts=(
+            *(stop() for _ in range(8)),
+            *map(kill, (*_ALL_ROLES, "worker", "log", "web")),
+            *map(fault, _ALL_POINTS),
+        ),
+        timings=LEASES,
+        stop_s=4.5,
+    ),
+)

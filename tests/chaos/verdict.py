@@ -1,0 +1,175 @@
+"""The checker: only what HTTP tells and the fakes noted decides whether a promise was broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.chaos.api import API, Event
+from tests.chaos.ledger import STARTS_NO_TURN, Ack
+from tests.chaos.monkey import Blow
+from tests.fakes.llm_server import Recorded
+
+# A thread of the fake notes a request some time after its first byte came.
+NOTED_WITHIN_S = 0.25
+# What a process that stood still does at once when it goes on.
+WAKING_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a run left behind. `events` by session; `notes` are the lines of the writing tool."""
+
+    acks: Sequence[Ack]
+    events: Mapping[str, Sequence[Event]]
+    calls: Sequence[Recorded]
+    notes: Sequence[str]
+    blows: Sequence[Blow]
+    statuses: Mapping[str, str]
+    due: Mapping[str, float]
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """`broken` promises by session, empty for a run that kept all; `late` calls of processes that stood still."""
+
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+
+    def blame(self, session: str, what: str) -> None:
+        """Note a broken promise."""
+        self.broken.setdefault(session, []).append(what)
+
+
+def collect(api: API, sessions: Sequence[str]) -> dict[str, list[Event]]:
+    """Every event of every session."""
+    return {session: api.events(session) for session in sorted(sessions)}
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Compare what was promised with what happened."""
+    verdict = Verdict()
+    for session, events in evidence.events.items():
+        _dense(verdict, session, events)
+        _settled_once(verdict, session, events, [ack for ack in evidence.acks if ack.session == session])
+        _jobs_settled_once(verdict, session, events)
+        _answered(verdict, session, events)
+    _no_late_calls(verdict, evidence)
+    _written_once(verdict, evidence)
+    for session, status in evidence.statuses.items():
+        if status != "idle":
+            verdict.blame(session, f"its status is {status}")
+    for kind, size in evidence.due.items():
+        if size:
+            verdict.blame("/metrics", f"turnwright_due{{kind={kind}}} is {size:g}")
+    return verdict
+
+
+def counted(blow: Blow, evidence: Evidence) -> bool:
+    """Whether an acknowledged turn was not settled at that instant, by the log's own times."""
+    ends = _settled_at(evidence.events)
+    return any(
+        ack.policy not in STARTS_NO_TURN
+        and ack.acked_at < blow.at < ends.get((ack.session, ack.offset), float("inf"))
+        for ack in evidence.acks
+    )
+
+
+def settled_at(events: Mapping[str, Sequence[Event]]) -> dict[tuple[str, int], float]:
+    """When the turn of each input was settled, or the input withdrawn; epoch seconds."""
+    return _settled_at(events)
+
+
+def _settled_at(events: Mapping[str, Sequence[Event]]) -> dict[tuple[str, int], float]:
+    found: dict[tuple[str, int], float] = {}
+    for session, each in events.items():
+        for event in each:
+            inputs = event.payload.get("inputs", ()) if event.type == "turn.settled" else ()
+            if event.type == "input.withdrawn":
+                inputs = (event.payload["input"],)
+            for offset in inputs:
+                found.setdefault((session, offset), event.created_at / 1000)
+    return found
+
+
+def _dense(verdict: Verdict, session: str, events: Sequence[Event]) -> None:
+    offsets = [event.offset for event in events]
+    if offsets != list(range(1, len(offsets) + 1)):
+        verdict.blame(session, f"its offsets are not dense: {offsets}")
+
+
+def _settled_once(verdict: Verdict, session: str, events: Sequence[Event], acks: Sequence[Ack]) -> None:
+    withdrawn = {event.payload["input"] for event in events if event.type == "input.withdrawn"}
+    settled = Counter(
+        offset
+        for event in events
+        if event.type == "turn.settled"
+        for offset in event.payload.get("inputs", ())
+    )
+    for ack in acks:
+        times = settled.pop(ack.offset, 0)
+        least = 0 if ack.policy in STARTS_NO_TURN or ack.offset in withdrawn else 1
+        most = 0 if ack.policy in STARTS_NO_TURN else 1
+        if not least <= times <= most:
+            verdict.blame(session, f"input {ack.offset} ({ack.policy}) was settled {times} times")
+    if settled:
+        verdict.blame(session, f"inputs were settled that nobody was told of: {dict(settled)}")
+
+
+def _jobs_settled_once(verdict: Verdict, session: str, events: Sequence[Event]) -> None:
+    for kind in ("llm", "tool"):
+        asked = Counter(event.payload["job"] for event in events if event.type == f"{kind}.requested")
+        ended = Counter(event.payload["job"] for event in events if event.type == f"{kind}.settled")
+        if asked != ended or any(times > 1 for times in asked.values()):
+            verdict.blame(session, f"{kind} jobs asked for {dict(asked)} but settled {dict(ended)}")
+    began = Counter(event.payload["turn"] for event in events if event.type == "turn.started")
+    for turn, times in began.items():
+        ends = sum(1 for e in events if e.type == "turn.settled" and e.payload["turn"] == turn)
+        if times != 1 or ends != 1:
+            verdict.blame(session, f"turn {turn} was started {times} times and settled {ends} times")
+
+
+def _answered(verdict: Verdict, session: str, events: Sequence[Event]) -> None:
+    """No vendor refuses for good here, so a turn that failed was given up too early."""
+    for event in events:
+        if event.type == "turn.settled" and event.payload["outcome"] in ("failed", "limited"):
+            verdict.blame(session, f"turn {event.payload['turn']} failed: {event.payload.get('reason')}")
+        if event.type == "processor.faulted":
+            verdict.blame(session, f"a processor stopped: {event.payload}")
+
+
+def _no_late_calls(verdict: Verdict, evidence: Evidence) -> None:
+    ends = {
+        event.payload["job"]: event.created_at / 1000
+        for events in evidence.events.values()
+        for event in events
+        if event.type == "llm.settled"
+    }
+    stops = [blow for blow in evidence.blows if blow.act.what == "stop"]
+    for call in evidence.calls:
+        over = call.received_at - ends.get(call.asked.job, 0.0)
+        if over <= NOTED_WITHIN_S:
+            continue
+        said = f"the vendor was called {over:.3f} s after {call.asked.job} was settled"
+        waking = [blow for blow in stops if 0 <= call.received_at - blow.until <= WAKING_S]
+        if waking:
+            stops.remove(waking[0])
+            verdict.late.append(said)
+        else:
+            verdict.blame(call.asked.session, said)
+
+
+def _written_once(verdict: Verdict, evidence: Evidence) -> None:
+    written = Counter(tuple(line.split("\t")[:2]) for line in evidence.notes)
+    for (session, call), times in written.items():
+        if times > 1:
+            verdict.blame(session, f"the write of {call} was done {times} times")
+    for session, events in evidence.events.items():
+        calls = {e.payload["job"]: e.payload for e in events if e.type == "tool.requested"}
+        for event in events:
+            if event.type != "tool.settled" or event.payload["outcome"] != "succeeded":
+                continue
+            asked = calls[event.payload["job"]]
+            if asked["name"] == "append_note" and not written[session, asked["call"]]:
+                verdict.blame(session, f"the write of {asked['call']} is said to be done and is not")

@@ -29,12 +29,12 @@ from deploy.listening import DEFAULT_PORT, address_of, bind
 from deploy.roles import beat_command, web_command, worker_command
 from deploy.rolesfile import write_record, write_roles
 from deploy.supervisor.console import Console
-from deploy.supervisor.reaping import OnReaped
 from deploy.supervisor.role import Role
 from deploy.supervisor.supervisor import StopTimes, Supervisor
-from services.config import load_config
 from services.diagnosis.roles import RoleState
+from services.engine import check_store
 from services.errors import ConfigurationError
+from services.plugins import check_configuration
 from services.settings import Settings
 
 _PROBE_TIMEOUT_S = 1.0
@@ -42,12 +42,12 @@ _REMIND_EVERY_S = 5.0
 _STOP_WITHIN_S = 9.3
 
 
-def run_up(settings: Settings, *, on_reaped: OnReaped = lambda role, pid, started: None) -> int:
+def run_up(settings: Settings) -> int:
     """Run the platform in the foreground until a signal stops it; the exit status.
 
     Raises: ConfigurationError when it can not start with these settings.
     """
-    load_config(settings.config_path)
+    check_configuration(settings)
     with (
         closing(lock_data_directory(settings.home)) as directory,
         closing(bind(settings)) as listener,
@@ -60,7 +60,9 @@ def run_up(settings: Settings, *, on_reaped: OnReaped = lambda role, pid, starte
             reports=console,
             on_state=platform.note_states,
             on_ready=platform.announce,
-            on_reaped=on_reaped,
+            before_stage=lambda index: (
+                platform.check_store() if index == len(platform.store_stages) else None
+            ),
             stop_times=StopTimes(grace_s=settings.timings.shutdown_grace_s, total_s=_STOP_WITHIN_S),
         )
         try:
@@ -110,6 +112,7 @@ class _Platform:
         self._url = address_of(listener)
         self._began = time.monotonic()
         self._is_ready = False
+        self.store_stages: list[list[Role]] = []
         self._running: set[str] = set()
         with suppress(OSError):
             server_path(directory.home).unlink()
@@ -134,7 +137,12 @@ class _Platform:
                 on_down=self._listener.close,
             ),
         ]
-        return [stage for stage in ([self._store_role(store) for store in stores], services) if stage]
+        self.store_stages = [[self._store_role(store) for store in stores]] if stores else []
+        return [*self.store_stages, services]
+
+    def check_store(self) -> None:
+        """Refuse a store that these settings, or this release, may not use. Raises: ConfigurationError."""
+        check_store(self._settings)
 
     def note_states(self, states: Mapping[str, RoleState]) -> None:
         """Write down the state of the roles; until all is ready, also tell of progress."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Queue
 
-from services.engine import WorkerEngine
 from services.errors import Unavailable
 from services.logs import configure_logging
 from services.settings import Settings, load_settings, store_addresses
 from services.streams.keys import KINDS
+from services.worker_engine import WorkerEngine
 from tasks.lifecycle import add_lifecycle
 from tasks.work import define_tasks
 

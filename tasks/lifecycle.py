@@ -9,10 +9,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from celery import bootsteps, signals
+from celery.exceptions import WorkerShutdown
 
-from services.engine import WorkerEngine
-from services.logs import configure_logging
+from services.errors import ConfigurationError, TurnwrightError
+from services.logs import configure_logging, get_logger
 from services.settings import load_settings
+from services.worker_engine import WorkerEngine
 from tasks.hints import CeleryHints
 
 if TYPE_CHECKING:
@@ -29,9 +31,13 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
     def start(self, worker: object) -> None:
         """Put the engine together and take the lease."""
         app = worker.app  # type: ignore[attr-defined]
-        settings = load_settings()
-        app.engine = WorkerEngine(settings, CeleryHints(app, settings.namespace))
-        app.engine.start()
+        try:
+            settings = load_settings()
+            app.engine = WorkerEngine(settings, CeleryHints(app, settings.namespace))
+            app.engine.start()
+        except TurnwrightError as error:
+            get_logger("worker").error("can_not_start", reason=str(error))
+            raise WorkerShutdown(2 if isinstance(error, ConfigurationError) else 1) from None
 
 
 def add_lifecycle(app: Celery) -> None:

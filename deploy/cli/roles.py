@@ -7,7 +7,7 @@ import os
 import click
 
 from services.logs import configure_logging
-from services.settings import load_settings
+from services.settings import Settings, load_settings
 
 
 @click.command()
@@ -24,6 +24,7 @@ def web(listen_fd: int | None) -> None:
     """Run one web process."""
     settings = load_settings()
     configure_logging(settings, "web")
+    check_start(settings)
     from deploy.web_server import run_web
 
     run_web(settings, listen_fd=listen_fd)
@@ -35,6 +36,7 @@ def worker(name: str | None) -> None:
     """Run one worker process."""
     settings = load_settings()
     configure_logging(settings, "worker")
+    check_start(settings)
     from deploy.roles import run_worker
 
     run_worker(settings, name or f"worker-{os.getpid()}")
@@ -45,6 +47,16 @@ def beat() -> None:
     """Run one beat process; any number of them may run."""
     settings = load_settings()
     configure_logging(settings, "beat")
+    check_start(settings)
     from deploy.roles import run_beat
 
     run_beat(settings)
+
+
+def check_start(settings: Settings) -> None:
+    """Refuse settings and stores that can not work before a framework turns that into a traceback."""
+    from services.engine import check_store
+    from services.plugins import check_configuration
+
+    check_configuration(settings)
+    check_store(settings)

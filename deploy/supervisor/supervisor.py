@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 from deploy.guard import Guard, has_death_signal
 from deploy.supervisor.member import Member, Reports
-from deploy.supervisor.reaping import OnReaped, ReapedNotices
 from deploy.supervisor.role import Role
 from deploy.supervisor.signals import Signals
 from services.diagnosis.roles import RoleState
-from services.errors import Defect
+from services.errors import Defect, TurnwrightError
 
 _IDLE_S = 1.0
 _KILL_WAIT_S = 0.5
@@ -35,7 +34,7 @@ class Supervisor:
     """Runs `stages` of roles. A stage starts when all of the one before are ready, and stops before it.
 
     `on_state` gets the state of all roles whenever one changed; `on_ready` is called once, when the last
-    stage is ready; `on_reaped(role, pid, started)` for every process that ended, from another thread.
+    stage is ready; `before_stage(index)` before a stage starts, and what it raises ends the run.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Supervisor:
         reports: Reports,
         on_state: Callable[[Mapping[str, RoleState]], None],
         on_ready: Callable[[], None] = lambda: None,
-        on_reaped: OnReaped = lambda role, pid, started: None,
+        before_stage: Callable[[int], None] = lambda index: None,
         stop_times: StopTimes | None = None,
         with_guard: bool = not has_death_signal(),
     ) -> None:
@@ -55,7 +54,7 @@ class Supervisor:
         self._stop_times = stop_times or StopTimes()
         self._signals = Signals()
         self._guard = Guard() if with_guard else None
-        self._notices = ReapedNotices(on_reaped, problem=reports.say)
+        self._before_stage = before_stage
         self._stages = [[self._member(role) for role in stage] for stage in stages]
         self._started = 0
         self._announced: dict[str, RoleState] = {}
@@ -74,6 +73,9 @@ class Supervisor:
                     self._turn()
                     failed = self._has_failed()
                 self._stop()
+            except TurnwrightError:
+                self._stop()
+                raise
             finally:
                 self._kill(self._members())
                 self._close()
@@ -91,6 +93,7 @@ class Supervisor:
                 self._started += 1
                 self._on_ready()
                 return
+            self._before_stage(self._started)
             for member in self._stages[self._started]:
                 self._start(member)
             self._started += 1
@@ -145,7 +148,6 @@ class Supervisor:
         if child.output_fd in self._selector.get_map():
             self._selector.unregister(child.output_fd)
         member.let_go()
-        self._notices.put(member.role.name, child.pid, child.started)
         if is_stopping:
             member.stopped()
         else:
@@ -189,7 +191,6 @@ class Supervisor:
         return [member.role.name for member in alive]
 
     def _close(self) -> None:
-        self._notices.close()
         self._selector.close()
         if self._guard is not None:
             self._guard.close()

@@ -15,13 +15,11 @@ from services.diagnosis.roles import read_roles
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
-from services.llm.registry import ProviderRegistry
-from services.processors.registry import ProcessorRegistry, installed
+from services.plugins import check_plugins, models_of
 from services.settings import Settings, store_addresses
 from services.streams.admission import NEARLY_FULL, inspect_store, problems_of
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
-from services.tools.registry import ToolRegistry
 
 OVERDUE_S = 30.0
 ALIVE_S = 15.0
@@ -62,19 +60,9 @@ def _config(settings: Settings) -> Generator[Finding, None, Config]:
 
 
 def _plugins(settings: Settings, config: Config) -> Iterator[Finding]:
-    tools = ToolRegistry.installed()
-    models = [m for agent in config.agents.values() for m in (agent.model or settings.models)]
-    attached = [(each.name, each.streams) for each in config.processors]
-    yield from _tried("models", lambda: ProviderRegistry().check(models), f"in use: {', '.join(models)}")
+    models = sorted({model for agent in config.agents.values() for model in models_of(settings, agent)})
     yield from _tried(
-        "tools",
-        lambda: tools.check(agent.tools for agent in config.agents.values()),
-        ", ".join(tools.names()),
-    )
-    yield from _tried(
-        "processors",
-        lambda: ProcessorRegistry([], installed(), attached),
-        f"{len(attached)} attached by configuration",
+        "plugins", lambda: check_plugins(settings, config), f"models in use: {', '.join(models)}"
     )
 
 

@@ -127,7 +127,7 @@ class ToolCall(Payload, frozen=True):
     arguments: str = "{}"
 
 
-class Usage(Payload, frozen=True):
+class Usage(Payload, frozen=True, omit_defaults=False):
     """Tokens of one request or one turn; `input` includes cached ones."""
 
     input: int = 0
@@ -191,7 +191,7 @@ class ToolSettled(Payload, frozen=True):
     error: str = ""
 
 
-class TurnSettled(Payload, frozen=True):
+class TurnSettled(Payload, frozen=True, omit_defaults=False):
     """Once per turn. `inputs` are the offsets it answered; a superseded turn hands them on and lists none."""
 
     turn: int

@@ -44,7 +44,6 @@ def main() -> int:
         reports=console,
         on_state=lambda states: write_roles(home, supervisor=directory.supervisor, roles=states),
         on_ready=lambda: console.say("all ready"),
-        on_reaped=lambda role, pid, started: console.say(f"reaped {role} {pid}"),
         stop_times=StopTimes(grace_s=plan.grace_s, total_s=plan.total_s),
         with_guard=plan.guard,
     )

@@ -1,0 +1,60 @@
+"""What is installed, held against what the configuration names: models, tools, processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from services.config import AgentConfig, Config, load_config
+from services.errors import ConfigurationError
+from services.llm.registry import ProviderRegistry
+from services.processors.registry import ProcessorRegistry, installed
+from services.processors.unit import AnyProcessor
+from services.settings import Settings
+from services.tools.registry import ToolRegistry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugins:
+    """What is installed and fits the configuration."""
+
+    tools: ToolRegistry
+    providers: ProviderRegistry
+    processors: Mapping[str, AnyProcessor]
+
+
+def check_plugins(settings: Settings, config: Config) -> Plugins:
+    """Find every model, tool and processor the configuration names.
+
+    Raises: ConfigurationError with all that is missing or broken.
+    """
+    tools, providers, processors = ToolRegistry.installed(), ProviderRegistry(), installed()
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: providers.check([m for agent in config.agents.values() for m in models_of(settings, agent)]),
+        lambda: tools.check(agent.tools for agent in config.agents.values()),
+        lambda: ProcessorRegistry([], processors, patterns_of(config)),
+    )
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(*problems)
+    return Plugins(tools=tools, providers=providers, processors=processors)
+
+
+def check_configuration(settings: Settings) -> None:
+    """Check the file and what it names, before anything starts. Raises: ConfigurationError."""
+    check_plugins(settings, load_config(settings.config_path))
+
+
+def models_of(settings: Settings, agent: AgentConfig) -> tuple[str, ...]:
+    """The models of an agent in failover order."""
+    return tuple(agent.model or settings.models)
+
+
+def patterns_of(config: Config) -> list[tuple[str, str]]:
+    """(processor, stream pattern) as configured."""
+    return [(each.name, each.streams) for each in config.processors]

@@ -1,0 +1,127 @@
+"""The engine of a worker process: with a lease, a relay, and the runs it holds."""
+
+from __future__ import annotations
+
+import os
+
+from services.engine import Engine, relay_of
+from services.errors import Unavailable
+from services.jobs.claims import Claims
+from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease
+from services.jobs.running import Running
+from services.jobs.slots import Slots
+from services.jobs.wake import HintPort
+from services.jobs.watchdog import Watchdog
+from services.jobs.worker import Worker
+from services.llm.runner import LLMRunner
+from services.logs import get_logger
+from services.outbox.streams import StreamDeliverer
+from services.processors.advance import Advancer
+from services.settings import Settings
+from services.streams.keys import KINDS
+from services.tools.jobs import ToolJobs
+
+STUCK_AFTER_GRACE_S = 5.0
+STUCK_EXIT = 70
+
+
+class WorkerEngine(Engine):
+    """The engine of a worker process: with a lease, a relay, and the runs it holds."""
+
+    def __init__(self, settings: Settings, port: HintPort) -> None:
+        super().__init__(settings, port)
+        timings = settings.timings
+        self.slots = Slots(settings.slots)
+        self.lease = Lease(
+            self.store,
+            self.keys,
+            ttl_s=timings.lease_ttl_s,
+            renew_s=timings.lease_renew_s,
+            beat=self._beat,
+            lost=lambda: os._exit(REVOKED_EXIT),
+        )
+        incarnation = self.lease.incarnation
+        self.claims = Claims(self.log, incarnation)
+        self.running = Running(
+            self.store, self.claims, self.keys.cancel_channel, notices=settings.test_shortcuts
+        )
+        self.relay = relay_of(self)
+        self.tool_jobs = ToolJobs(
+            self.log,
+            self.running,
+            self.tools,
+            allowed=lambda name: self._agent_config(name).tools,
+            faults=self.faults,
+        )
+        llm = LLMRunner(
+            self.log,
+            self.claims,
+            self.running,
+            self.providers,
+            self.persona,
+            may_start=lambda: self.lease.remaining_s() > 0,
+            faults=self.faults,
+        )
+        self.worker = Worker(
+            self.keys,
+            due=self.due,
+            claims=self.claims,
+            advancer=Advancer(
+                self.log,
+                self.registry,
+                incarnation,
+                keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
+            ),
+            runners={"llm": llm, "tool": self.tool_jobs},
+            deliverer=StreamDeliverer(self.log),
+            slots=self.slots,
+            wake=self.wake,
+            incarnation=incarnation,
+            effect_of=self.tool_jobs.effect_of,
+            reporter=LogReporter(),
+            faults=self.faults,
+            shortcuts=settings.test_shortcuts,
+        )
+
+        self.watchdog = Watchdog(
+            self.worker.errands, limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S, stuck=self._restart
+        )
+
+    def _restart(self, age_s: float) -> None:
+        self.logger.fatal("thread_stuck", seconds=round(age_s, 1))
+        os._exit(STUCK_EXIT)
+
+    def _beat(self) -> Heartbeat:
+        versions = {name: p.contract.version for name, p in self.registry.all().items()}
+        return Heartbeat(kinds=KINDS, slots=self.slots.total, free=self.slots.free, processors=versions)
+
+    def start(self) -> None:
+        """Take the lease and begin to look after the due sets. Raises: Unavailable."""
+        self.wake.start()
+        self.lease.start()
+        self.running.start()
+        self.relay.start()
+        self.watchdog.start()
+
+    def stop(self) -> None:
+        """Everything that ran here has ended or is found by others."""
+        self.watchdog.stop()
+        self.relay.stop()
+        self.running.stop()
+        try:
+            self.lease.stop()
+        except Unavailable as error:
+            self.logger.warning("lease_not_returned", error=type(error).__name__)
+        self.wake.stop()
+        self.store.close()
+
+
+class LogReporter:
+    """Writes down what a worker could not do: ids and kinds, nothing else."""
+
+    def __init__(self) -> None:
+        self._logger = get_logger("worker")
+
+    def failed(self, what: str, id: str, error: BaseException) -> None:
+        """See `jobs.worker.Reporter`."""
+        self._logger.warning("not_done", kind=what, id=id, error=type(error).__name__)

@@ -1,48 +1,75 @@
-"""The circuit breaker: what it counts, when it pauses, how a person starts it anew."""
+"""The circuit breaker counts events in their own time and pauses what floods."""
 
 from __future__ import annotations
 
-from services.processors.breaker import REASON, Breaker
-from services.processors.contract import Decision, Emit, Moment
+from services.processors.breaker import REASON, Breaker, BreakerState
+from services.processors.contract import Emit, Moment
 from services.streams.event import Event, EventInput, StreamId
-from services.streams.vocabulary import Payload, StreamPaused, StreamResumed
+from services.streams.vocabulary import HistoryWindowed, StreamPaused, StreamResumed
 
-MINUTE_MS = 60_000
-MOMENT = Moment(stream=StreamId("app:flood"), now_ms=MINUTE_MS)
-FLOOD = [("input.received", Payload())] * 15
-
-
-def react_to(*events: tuple[str, Payload]) -> list[Decision]:
-    """What a breaker that allows 10 a minute decides when it reads all of `events` at once."""
-    breaker = Breaker(per_minute=10, burst=0)
-    state = breaker.initial()
-    read: list[Event] = [
-        EventInput.of(type, payload).at(offset, MINUTE_MS) for offset, (type, payload) in enumerate(events, 1)
-    ]
-    for event in read:
-        state = breaker.reduce(state, event)
-    return [decision for event in read for decision in breaker.react(state, event, MOMENT)]
+MINUTE = 60_000
+HERE = Moment(stream=StreamId("app:flood"), now_ms=0)
 
 
-def test_more_events_in_a_minute_than_allowed_pause_the_stream() -> None:
-    decisions = react_to(*FLOOD)
-
-    assert isinstance(decisions[0], Emit)
-    assert decisions[0].event.type == "stream.paused"
-    assert StreamPaused(reason=REASON, by="breaker") == _payload(decisions[0])
+def event(offset: int, at_ms: int) -> Event:
+    return EventInput.of("history.windowed", HistoryWindowed(job="j", first_turn=1)).at(offset, at_ms)
 
 
-def test_as_many_events_as_allowed_pause_nothing() -> None:
-    assert react_to(*FLOOD[:10]) == []
+def folded(breaker: Breaker, times: list[int], state: BreakerState | None = None) -> BreakerState:
+    state = state or breaker.initial()
+    for offset, at in enumerate(times, start=1):
+        state = breaker.reduce(state, event(offset, at))
+    return state
 
 
-def test_a_resumption_starts_the_count_anew() -> None:
-    assert react_to(*FLOOD, ("stream.resumed", StreamResumed()), *FLOOD[:10]) == []
+def test_a_burst_within_its_allowance_passes() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    state = folded(breaker, [0] * 30)
+    assert breaker.react(state, event(30, 0), HERE) == ()
 
 
-def test_a_resumption_that_is_the_newest_event_is_nothing_to_react_to() -> None:
-    assert react_to(*FLOOD, ("stream.resumed", StreamResumed())) == []
+def test_more_than_burst_and_rate_pauses_the_stream_once() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    state = folded(breaker, [0] * 31)
+
+    (decision,) = breaker.react(state, event(31, 0), HERE)
+
+    assert isinstance(decision, Emit)
+    assert decision.event.type == "stream.paused"
+    paused = decision.event.at(32, 0)
+    assert paused.decode(StreamPaused).reason == REASON
+    assert breaker.react(breaker.reduce(state, paused), paused, HERE) == ()
 
 
-def _payload(decision: Emit) -> StreamPaused:
-    return decision.event.at(1, 0).decode(StreamPaused)
+def test_the_allowed_rate_goes_on_for_ever() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    times = [minute * MINUTE + i for minute in range(60) for i in range(10)]
+    state = folded(breaker, times)
+    assert breaker.react(state, event(600, times[-1]), HERE) == ()
+
+
+def test_twice_the_rate_is_found_within_ten_minutes() -> None:
+    breaker = Breaker(per_minute=10, burst=50)
+    times = [minute * MINUTE + i for minute in range(8) for i in range(20)]
+    state = folded(breaker, times)
+    assert breaker.react(state, event(160, times[-1]), HERE) != ()
+
+
+def test_quiet_minutes_are_forgotten() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    state = folded(breaker, [0] * 30)
+    state = folded(breaker, [11 * MINUTE] * 30, state)
+    assert breaker.react(state, event(60, 11 * MINUTE), HERE) == ()
+
+
+def test_resuming_starts_the_count_anew() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    state = folded(breaker, [0] * 31)
+    resumed = EventInput.of("stream.resumed", StreamResumed()).at(32, 1)
+    assert breaker.reduce(state, resumed) == BreakerState()
+
+
+def test_a_clock_that_goes_back_counts_in_the_newest_minute() -> None:
+    breaker = Breaker(per_minute=10, burst=20)
+    state = folded(breaker, [5 * MINUTE, 0, 5 * MINUTE])
+    assert state.counts == (3,)

@@ -8,6 +8,7 @@ from services.engine import Engine, relay_of
 from services.errors import Unavailable
 from services.jobs.claims import Claims
 from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease
+from services.jobs.orphans import Orphans
 from services.jobs.running import Running
 from services.jobs.slots import Slots
 from services.jobs.wake import HintPort
@@ -84,7 +85,17 @@ class WorkerEngine(Engine):
         )
 
         self.watchdog = Watchdog(
-            self.worker.errands, limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S, stuck=self._restart
+            self.worker.errands.reducing,
+            limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S,
+            stuck=self._restart,
+        )
+        self.orphans = Orphans(
+            self.store,
+            self.keys,
+            self.claims,
+            self.wake,
+            in_hand=self.worker.errands.in_hand,
+            incarnation=incarnation,
         )
 
     def _restart(self, age_s: float) -> None:
@@ -102,10 +113,12 @@ class WorkerEngine(Engine):
         self.running.start()
         self.relay.start()
         self.watchdog.start()
+        self.orphans.start()
 
     def stop(self) -> None:
         """Everything that ran here has ended or is found by others."""
         self.watchdog.stop()
+        self.orphans.stop()
         self.relay.stop()
         self.running.stop()
         try:

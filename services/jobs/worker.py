@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from services.errors import Conflict, Revoked, TurnwrightError
+from services.errors import Conflict, Overloaded, Revoked, TurnwrightError, Unavailable
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
 from services.jobs.due import Due, DueSets
-from services.jobs.outcome import Again, Runner, Settled
+from services.jobs.errands import Errand, Errands
+from services.jobs.outcome import Again, Lost, Runner, Settled
 from services.jobs.slots import Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
@@ -33,6 +34,8 @@ FOLLOW_ROUNDS = 64
 REFRESH_S = 0.02
 NEWER_DELAY_MS = 30_000
 CONFLICT_DELAY_MS = 50
+DEFECT_DELAY_MS = 2_000
+INSIST_S = 0.5
 
 
 class Deliverer(Protocol):
@@ -78,7 +81,7 @@ class Worker:
         self._refreshed = 0.0
         self._lock = threading.Lock()
         self.stopping = threading.Event()
-        self.errands: dict[int, float] = {}
+        self.errands = Errands(slots)
 
     def handle(self, kind: Kind, id: str) -> None:
         """Follow one hint, then take what else is due, bounded in items and seconds.
@@ -100,44 +103,45 @@ class Worker:
     def _errand(self, kind: Kind, id: str) -> None:
         if self.stopping.is_set():
             return
-        thread = threading.get_ident()
-        errand = _Errand(self, self._slots)
+        errand = self.errands.begin()
         try:
-            match kind:
-                case "advance":
-                    self.errands[thread] = time.monotonic()
-                    self._advance(StreamId(id), errand)
-                case "llm" | "tool":
-                    self._job(kind, JobId(id), errand)
-                case "deliver":
-                    self._deliver(StreamId(id))
-                case "tick":
-                    return
+            self._dispatch(kind, id, errand)
         except Revoked:
             raise
-        except Conflict:
-            self._due.give_back("advance", self._keys.shard(id), [stream_of(id)], delay_ms=CONFLICT_DELAY_MS)
         except TurnwrightError as error:
             self._reporter.failed(kind, id, error)
         finally:
-            self.errands.pop(thread, None)
             errand.close()
 
-    def _advance(self, hinted: StreamId, errand: _Errand) -> None:
+    def _dispatch(self, kind: Kind, id: str, errand: Errand) -> None:
+        match kind:
+            case "advance":
+                self._advance(StreamId(id), errand)
+            case "llm" | "tool":
+                self._job(kind, JobId(id), errand)
+            case "deliver":
+                self._deliver(StreamId(id))
+            case "tick":
+                return
+
+    def _advance(self, hinted: StreamId, errand: Errand) -> None:
+        errand.reduces()
         shard = self._keys.shard(hinted)
         for taken in self._due.take("advance", shard, most=1, hinted=hinted):
-            stream = StreamId(taken.id)
             self._faults.at("advance.taken")
-            try:
-                advanced = self._advancer.advance(stream, errand.claimer(), takes=taken.takes)
-            except NewerVersion:
-                self._due.give_back("advance", shard, [stream], delay_ms=NEWER_DELAY_MS)
-                return
+            self._go_on(StreamId(taken.id), errand, takes=taken.takes)
+
+    def _go_on(self, stream: StreamId, errand: Errand, *, takes: int = 0) -> None:
+        try:
+            advanced = self._advancer.advance(stream, self._claimer(errand), takes=takes)
             self._faults.at("advance.committed")
             self._follow(stream, advanced, errand)
+        except NewerVersion:
+            self._due.give_back("advance", self._keys.shard(stream), [stream], delay_ms=NEWER_DELAY_MS)
+        except Conflict:
+            self._due.give_back("advance", self._keys.shard(stream), [stream], delay_ms=CONFLICT_DELAY_MS)
 
-    def _follow(self, stream: StreamId, advanced: Advanced, errand: _Errand) -> None:
-        thread = threading.get_ident()
+    def _follow(self, stream: StreamId, advanced: Advanced, errand: Errand) -> None:
         for _ in range(FOLLOW_ROUNDS):
             self._tell(stream, advanced)
             if advanced.claimed:
@@ -159,8 +163,8 @@ class Worker:
                     return
                 advanced = following
             elif advanced.behind and self._shortcuts and not self.stopping.is_set():
-                self.errands[thread] = time.monotonic()
-                advanced = self._advancer.advance(stream, errand.claimer())
+                errand.reduces()
+                advanced = self._advancer.advance(stream, self._claimer(errand))
             else:
                 return
         self._wake.hint("advance", stream)
@@ -176,8 +180,8 @@ class Worker:
         if advanced.behind and self.stopping.is_set():
             self._wake.hint("advance", stream)
 
-    def _job(self, kind: Kind, job: JobId, errand: _Errand) -> None:
-        if not errand.reserve():
+    def _job(self, kind: Kind, job: JobId, errand: Errand) -> None:
+        if not errand.reserve(job):
             return
         stream = stream_of(job)
         runner = self._runners[kind]
@@ -191,27 +195,49 @@ class Worker:
         if following is not None:
             self._follow(stream, following, errand)
 
-    def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: _Errand) -> Advanced | None:
+    def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: Errand) -> Advanced | None:
         """Run a claimed job to its end; what the settlement led to, None when nothing more is ours."""
-        self.errands.pop(threading.get_ident(), None)
-        result = self._runners[held.kind].run(held, claim)
+        errand.waits()
+        try:
+            result = self._runners[held.kind].run(held, claim)
+        except (Revoked, Unavailable):
+            raise
+        except Exception as error:
+            # The edge to what runs outside: one broken run must not keep its job from ever ending.
+            self._reporter.failed(held.kind, held.id, error)
+            result = Again(error="defect", delay_ms=DEFECT_DELAY_MS)
         match result:
             case Settled(events=events):
-                settled = self._advancer.settle(
-                    held, events, standing if self._shortcuts else None, errand.claimer()
+                settled = self._insist(
+                    lambda: self._advancer.settle(
+                        held, events, standing if self._shortcuts else None, self._claimer(errand)
+                    )
                 )
                 self._faults.at("llm.settled")
                 return settled
-            case Again(error=error, delay_ms=delay_ms, free=free):
-                released = self._claims.release(held, error=error, delay_ms=delay_ms, free=free)
+            case Again(error=code, delay_ms=delay_ms, free=free):
+                released = self._claims.release(held, error=code, delay_ms=delay_ms, free=free)
                 kind: Kind = "llm" if held.kind == "llm" else "tool"
                 if released is not None and not self.stopping.is_set():
                     self._wake.at(kind, held.id, released.retry_at, now_ms=released.now)
                 elif released is not None:
                     self._wake.hint(kind, held.id)
-                return None
-            case _:
-                return None
+            case Lost():
+                # Refused, as it is no longer ours; what is left of the claim goes.
+                self._claims.release(held, error="lost", free=True)
+        return None
+
+    def _insist(self, settle: Callable[[], Advanced | None]) -> Advanced | None:
+        """Record an outcome that was paid for as soon as the store is back. The lease's end ends the process."""
+        while True:
+            try:
+                return settle()
+            except Revoked:
+                raise
+            except (Unavailable, Overloaded) as error:
+                if self.stopping.wait(INSIST_S):
+                    raise
+                self._reporter.failed("settle", "", error)
 
     def _deliver(self, stream: StreamId) -> None:
         shard = self._keys.shard(stream)
@@ -244,39 +270,17 @@ class Worker:
         if found is not None:
             self._wake.hint(found.kind, found.id)
 
-    def claimer_for(self, errand: _Errand) -> Claimer:
+    def _claimer(self, errand: Errand) -> Claimer:
         """Claims the first job of a commit if a slot is free."""
         if not self._shortcuts or self.stopping.is_set():
             return claim_nothing
         chosen: list[str] = []
 
         def claim(job: StartJob) -> JobStarted | None:
-            if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve():
+            if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve(job.id):
                 return None
             chosen[:] = [job.id]
             effect = self._effect_of(job.tool) if job.kind == "tool" else ""
             return JobStarted(job=job.id, attempt=1, incarnation=self._incarnation, effect=effect)
 
         return claim
-
-
-class _Errand:
-    """What one thread is doing, and the slot it has reserved for it."""
-
-    def __init__(self, worker: Worker, slots: Slots) -> None:
-        self._worker = worker
-        self._slots = slots
-        self._has_slot = False
-
-    def reserve(self) -> bool:
-        if not self._has_slot:
-            self._has_slot = self._slots.reserve()
-        return self._has_slot
-
-    def claimer(self) -> Claimer:
-        return self._worker.claimer_for(self)
-
-    def close(self) -> None:
-        if self._has_slot:
-            self._slots.release()
-            self._has_slot = False

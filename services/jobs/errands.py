@@ -1,0 +1,66 @@
+"""What the threads of a worker are busy with: since when, in which slot, with which job in hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from services.jobs.slots import Slots
+from services.streams.event import JobId
+
+
+class Errand:
+    """One thread's errand. `jobs` are in hand: each from before it is claimed, at least until it is settled."""
+
+    def __init__(self, errands: Errands, slots: Slots) -> None:
+        self._errands = errands
+        self._slots = slots
+        self._has_slot = False
+        self.jobs: frozenset[JobId] = frozenset()
+
+    def reserve(self, job: JobId) -> bool:
+        """Take a slot for outside work and `job` in hand; False when no slot is free."""
+        if not self._has_slot:
+            self._has_slot = self._slots.reserve()
+        if self._has_slot:
+            self.jobs |= {job}
+        return self._has_slot
+
+    def reduces(self) -> None:
+        """A reduction begins: from here on the watchdog looks."""
+        self._errands.reducing[threading.get_ident()] = time.monotonic()
+
+    def waits(self) -> None:
+        """The reduction is over; what follows may take long."""
+        self._errands.reducing.pop(threading.get_ident(), None)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.waits()
+        if self._has_slot:
+            self._slots.release()
+            self._has_slot = False
+        self._errands.forget(self)
+
+
+class Errands:
+    """The errands of one process. `reducing` tells for each thread since when (monotonic) it reduces."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._open: dict[int, Errand] = {}
+        self.reducing: dict[int, float] = {}
+
+    def begin(self) -> Errand:
+        """A new errand of the calling thread. Close it."""
+        errand = Errand(self, self._slots)
+        self._open[id(errand)] = errand
+        return errand
+
+    def forget(self, errand: Errand) -> None:
+        """The errand is over."""
+        self._open.pop(id(errand), None)
+
+    def in_hand(self) -> frozenset[JobId]:
+        """The jobs that threads of this process work on, or are about to claim."""
+        return frozenset().union(*(each.jobs for each in list(self._open.values())))

@@ -1,0 +1,76 @@
+"""Jobs that this incarnation holds although none of its threads works on them: they are given back.
+
+They come from replies of the store that were lost for good, and from defects. As the lease lives, nobody
+else would ever look for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Set
+
+from services.errors import TurnwrightError
+from services.jobs.claims import Claims
+from services.jobs.wake import Wake
+from services.processors.advance import Held
+from services.streams.event import JobId
+from services.streams.keys import Keys, stream_of
+from services.streams.store import Store, translated
+
+EVERY_S = 1.0
+
+
+class Orphans:
+    """Looks once a second. `in_hand` are the jobs that are worked on, each named before it is claimed."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        claims: Claims,
+        wake: Wake,
+        *,
+        in_hand: Callable[[], Set[JobId]],
+        incarnation: str,
+    ) -> None:
+        self._store, self._keys, self._claims, self._wake = store, keys, claims, wake
+        self._in_hand, self._incarnation = in_hand, incarnation
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="orphans", daemon=True)
+
+    def start(self) -> None:
+        """Start looking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+
+    def look(self) -> list[JobId]:
+        """Give back what nobody has in hand, at no cost of its budget; which jobs. Raises: Unavailable."""
+        held = self._held()
+        # Read after the store: a job is in hand before it is held, so none is seen only in between.
+        left = {job: kind for job, kind in held.items() if job not in self._in_hand()}
+        rows = self._claims.look(list(left)) if left else {}
+        for job, row in rows.items():
+            token = row.token if row is not None and row.state == "started" else -1
+            holding = Held(kind=left[job], id=job, stream=stream_of(job), token=token)
+            if self._claims.release(holding, error="orphaned", free=True) is not None:
+                self._wake.hint("llm" if left[job] == "llm" else "tool", job)
+        return list(left)
+
+    def _held(self) -> dict[JobId, str]:
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for shard in range(self._keys.shards):
+                pipe.zrange(self._keys.held(shard, self._incarnation), 0, -1)
+            rows = pipe.execute()
+        members = [member.decode().partition("|") for row in rows for member in row]
+        return {JobId(id): kind for kind, _, id in members}
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            try:
+                self.look()
+            except TurnwrightError:
+                continue

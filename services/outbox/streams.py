@@ -71,7 +71,12 @@ class StreamDeliverer:
 
     def _finish(self, stream: StreamId, done: list[bytes], delay_ms: int) -> int:
         shard = self._keys.shard(stream)
-        names = [self._keys.outbox(stream), self._keys.due(shard, "deliver"), self._keys.clock(shard)]
+        names = [
+            self._keys.outbox(stream),
+            self._keys.due(shard, "deliver"),
+            self._keys.clock(shard),
+            self._keys.takes(shard, "deliver"),
+        ]
         left = self._store.raw("delivered", names, [stream, delay_ms, *done])
         assert isinstance(left, int)
         return left

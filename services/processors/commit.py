@@ -14,7 +14,7 @@ from services.streams.event import EventInput, JobId, StreamId
 from services.streams.log import Log
 from services.streams.vocabulary import JobStarted
 
-FIRST_EXTRA = 14
+FIRST_EXTRA = 15
 
 
 class CommitReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +95,7 @@ class Draft:
             k.held(shard, self._incarnation),
             k.leases(shard),
             k.outbox(self.stream),
+            k.parked(self.stream),
             *self.extra,
         ]
 

@@ -14,6 +14,9 @@ from services.streams.keys import Keys
 from services.streams.store import Store, translated
 
 INLINE_LIMIT = 64 * 1024
+# All bodies of one script call together; what does not fit goes beside the log, small ones apart.
+CALL_LIMIT = 512 * 1024
+SMALL = 2 * 1024
 BODY_LIMIT = 16 * 1024 * 1024
 ORPHAN_TTL_S = 3600
 
@@ -27,12 +30,18 @@ class Body(msgspec.Struct, frozen=True):
 
 def encode_bodies(store: Store, keys: Keys, stream: StreamId, inputs: Sequence[EventInput]) -> list[Body]:
     """Encode `inputs`, writing large payloads to blobs first. Raises: TooLarge, Unavailable."""
-    return [_encode(store, keys, stream, one) for one in inputs]
+    bodies: list[Body] = []
+    room = CALL_LIMIT
+    for one in inputs:
+        body = _encode(store, keys, stream, one, room=room)
+        room -= len(body.text)
+        bodies.append(body)
+    return bodies
 
 
-def _encode(store: Store, keys: Keys, stream: StreamId, one: EventInput) -> Body:
+def _encode(store: Store, keys: Keys, stream: StreamId, one: EventInput, *, room: int) -> Body:
     payload = bytes(one.payload)
-    if len(payload) <= INLINE_LIMIT:
+    if len(payload) <= min(INLINE_LIMIT, max(SMALL, room)):
         return Body(one.encode())
     if len(payload) > BODY_LIMIT:
         raise TooLarge("an event", BODY_LIMIT)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from services.errors import Conflict, Defect, KeyReused, NotFound, Overloaded, StreamPaused
+from services.errors import Conflict, Defect, Invalid, KeyReused, NotFound, Overloaded, StreamPaused
 from services.streams.blobs import Body, encode_bodies, fetch_blobs
 from services.streams.commands import Arg, Entry
 from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
@@ -20,6 +20,7 @@ from services.streams.tail import Tail
 
 SCAN_PAGE = 500
 TAIL_PAGE = 200
+MOST_EVENTS = 128
 DAY_MS = 86_400_000
 
 
@@ -116,8 +117,10 @@ class Log:
         `create` goes first when the stream is new. An input whose key is known is not written again.
         `source` is (stream, n) of a cross-stream append: accepted only as the next n.
         Raises: NotFound (`if_exists`), KeyReused, Conflict("offset"), StreamPaused (`external`),
-        TooLarge, Overloaded, Unavailable.
+        Invalid (none, or more than 128 inputs), TooLarge, Overloaded, Unavailable.
         """
+        if not 0 < len(inputs) <= MOST_EVENTS:
+            raise Invalid("events", f"must be 1 to {MOST_EVENTS} at once")
         bodies = encode_bodies(self.store, self.keys, stream, inputs)
         extra: list[str] = []
         first = 7

@@ -34,7 +34,7 @@ from services.streams.commands import Arg, Client
 Reply = TypeVar("Reply")
 LUA = Path(__file__).parent / "lua"
 INCLUDES = {"commit": ("_prelude", "_commit"), "settle": ("_prelude", "_commit")}
-PLAIN = frozenset({"load", "take", "give_back", "renew", "reap", "delivered"})
+PLAIN = frozenset({"load"})
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 -- Included by commit and settle: what one commit checks and writes.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
 --      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
---      14.. job hashes and blobs(string), by index
+--      14 parked(zset) 15.. job hashes and blobs(string), by index
 -- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
 --     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect}], settles: [{k, kind, id, token}], cancels: [{k, id}],
 --     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, keep_s, incarnation, channel, cancel_channel}
@@ -11,13 +11,22 @@ local function commit_types()
   return check_types({
     { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' }, { KEYS[6], 'zset' },
     { KEYS[7], 'hash' }, { KEYS[8], 'zset' }, { KEYS[9], 'zset' }, { KEYS[10], 'zset' }, { KEYS[11], 'zset' },
-    { KEYS[12], 'zset' }, { KEYS[13], 'stream' },
+    { KEYS[12], 'zset' }, { KEYS[13], 'stream' }, { KEYS[14], 'zset' },
   })
+end
+
+local function job_types(c)
+  local types = {}
+  for _, list in ipairs({ c.jobs, c.settles, c.cancels }) do
+    for _, j in ipairs(list) do types[#types + 1] = { KEYS[j.k], 'hash' } end
+  end
+  return check_types(types)
 end
 
 -- nil when the commit may be written, otherwise why not.
 local function commit_refusal(c, now)
-  if #c.events > 128 then return 'too_many' end
+  if is_too_large(#c.events) then return 'too_many' end
+  if job_types(c) then return 'type' end
   for _, j in ipairs(c.jobs) do
     if redis.call('EXISTS', KEYS[j.k]) == 1 then return 'job_exists' end
     if j.claim then
@@ -53,10 +62,18 @@ local function settle_job(key, kind, id, token, keep_s)
   redis.call('HSET', key, 'state', 'settled', 'token', token + 1)
   redis.call('EXPIRE', key, keep_s)
   redis.call('ZREM', KEYS[DUE[kind]], id)
+  redis.call('ZREM', KEYS[14], kind .. '|' .. id)
+end
+
+-- The number of the newest entry the outbox ever had, delivered or not.
+local function last_queued()
+  if redis.call('EXISTS', KEYS[13]) == 0 then return 0 end
+  local id = field(redis.call('XINFO', 'STREAM', KEYS[13]), 'last-generated-id')
+  return tonumber(string.match(id, '^(%d+)'))
 end
 
 -- Writes everything. head: the log's head before the commit's own events. Returns the reply's fields.
-local function write_commit(c, op, mark, head, found, now)
+local function write_commit(c, op, mark, head, found, resumed, now)
   local bodies, blobs = {}, {}
   for i, e in ipairs(c.events) do
     bodies[i] = ARGV[e.a]
@@ -88,13 +105,19 @@ local function write_commit(c, op, mark, head, found, now)
   for _, j in ipairs(c.jobs) do write_job(c, j, now) end
   for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token, c.keep_s) end
   for _, x in ipairs(c.cancels) do
-    redis.call('HSET', KEYS[x.k], 'cancel', '1')
-    redis.call('PUBLISH', c.cancel_channel, x.id)
+    if redis.call('EXISTS', KEYS[x.k]) == 1 then
+      redis.call('HSET', KEYS[x.k], 'cancel', '1')
+      redis.call('PUBLISH', c.cancel_channel, x.id)
+    end
   end
-  for _, o in ipairs(c.outbox) do redis.call('XADD', KEYS[13], o.n .. '-0', 'e', ARGV[o.a], 't', now) end
+  local queued = resumed and last_queued() or 0
+  for _, o in ipairs(c.outbox) do
+    if o.n > queued then redis.call('XADD', KEYS[13], o.n .. '-0', 'e', ARGV[o.a], 't', now) end
+  end
   if #c.outbox > 0 then due_at_most(KEYS[10], c.stream, now) end
   redis.call('HDEL', KEYS[7], c.stream)
-  if not moved or c.behind then
+  -- A repeat may find that others appended since its first run.
+  if not moved or c.behind or (resumed and head_of(KEYS[1]) > head) then
     redis.call('ZADD', KEYS[3], now, c.stream)
   elseif c.timer > 0 then
     redis.call('ZADD', KEYS[3], c.timer, c.stream)

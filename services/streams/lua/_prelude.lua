@@ -1,4 +1,4 @@
--- Included by every writing script. Source of time, log head, event writing, refusals.
+-- Included by every writing script. Source of time, log head, bounds, event writing, refusals.
 -- An entry of the log: id <offset>-0, fields e (envelope), t (epoch ms), o (operation:n), b (blob id).
 
 local function now_ms(clock)
@@ -33,6 +33,18 @@ local function check_types(pairs_)
   return nil
 end
 
+-- For scripts whose reply is no document.
+local function wrong_type(key)
+  return redis.error_reply('ERR ' .. key .. ' has a wrong type')
+end
+
+-- A call is bounded: at most 128 events and about 1 MB, so that no script holds the store up for long.
+local function is_too_large(count)
+  local bytes = 0
+  for i = 1, #ARGV do bytes = bytes + #ARGV[i] end
+  return count > 128 or bytes > 1200000
+end
+
 -- Offsets that an interrupted earlier run of the same operation has written already, by position.
 local function written_before(log, op, last, again)
   local found = {}
@@ -50,10 +62,12 @@ local function written_before(log, op, last, again)
 end
 
 -- Appends bodies[i] (with blobs[i] or false) in order; returns their offsets and the new head.
-local function write_events(log, op, first_mark, bodies, blobs, head, found, now)
+-- marks: the first mark, or one per body. They stand for the event's place in its operation, so that a
+-- repeat finds what the first run wrote.
+local function write_events(log, op, marks, bodies, blobs, head, found, now)
   local offsets = {}
   for i = 1, #bodies do
-    local mark = first_mark + i - 1
+    local mark = type(marks) == 'table' and marks[i] or marks + i - 1
     if found[mark] then
       offsets[i] = found[mark]
       if found[mark] > head then head = found[mark] end

@@ -3,12 +3,13 @@
 --      7.. idempotency keys(string) and blobs(string), by index
 -- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, source, n, idem_ms,
 --        events: [{k: KEYS index or 0, fp, b: KEYS index or 0, id: blob id}]}   2.. bodies, the creation first
--- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done}
+-- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done|too_many}
 local h = cjson.decode(ARGV[1])
 local log, meta, due, opkey, clock, recent = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 local bad = check_types({ { log, 'stream' }, { meta, 'hash' }, { due, 'zset' }, { opkey, 'string' }, { recent, 'zset' } })
 if bad then return refuse('type', bad) end
+if is_too_large(#h.events) then return refuse('too_many') end
 local known = redis.call('GET', opkey)
 if known then return known end
 
@@ -29,30 +30,34 @@ if mark and not resumed then
   if h.n > at + 1 then return refuse('gap', tostring(at)) end
 end
 
--- A definite refusal of a cross-stream append moves the mark too, or its queue would never go on.
+-- A definite refusal of a cross-stream append moves the mark too, even where there is no stream: its queue
+-- would never go on otherwise.
 local function final(reply)
-  if mark and head > 0 then redis.call('HSET', meta, mark, h.n .. '|' .. reply) end
+  if mark then redis.call('HSET', meta, mark, h.n .. '|' .. reply) end
   return reply
 end
 
-local offsets, duplicates, bodies, blobs, fresh = {}, {}, {}, {}, {}
-if not resumed then
-  if head == 0 and h.exists then return final(refuse('not_found')) end
-  for i, e in ipairs(h.events) do
-    local hit = e.k > 0 and redis.call('GET', KEYS[e.k])
-    if hit then
-      local offset, print = string.match(hit, '^(%d+):(.*)$')
-      if print ~= e.fp and not h.wins then return final(refuse('key_reused')) end
-      offsets[i], duplicates[i] = tonumber(offset), true
-    end
-  end
-end
+-- An event's mark is its place in the call plus one; the creation's is 1. twins: same key, same call.
+local offsets, duplicates, twins, first_of = {}, {}, {}, {}
+local bodies, blobs, marks, fresh = {}, {}, {}, {}
+if head == 0 and h.exists then return final(refuse('not_found')) end
 for i, e in ipairs(h.events) do
-  if not duplicates[i] then
-    duplicates[i] = false
+  local hit = e.k > 0 and not found[i + 1] and redis.call('GET', KEYS[e.k])
+  local twin = e.k > 0 and first_of[KEYS[e.k]]
+  local print = twin and h.events[twin].fp
+  if hit then offsets[i], print = string.match(hit, '^(%d+):(.*)$') end
+  if print and print ~= e.fp and not h.wins and not resumed then return final(refuse('key_reused')) end
+  duplicates[i] = (hit or twin) and true or false
+  if hit then
+    offsets[i] = tonumber(offsets[i])
+  elseif twin then
+    twins[i] = twin
+  else
+    if e.k > 0 then first_of[KEYS[e.k]] = i end
     fresh[#fresh + 1] = i
     bodies[#bodies + 1] = ARGV[(h.create and 2 or 1) + i]
     blobs[#blobs + 1] = e.b > 0 and { key = KEYS[e.b], id = e.id } or false
+    marks[#marks + 1] = i + 1
   end
 end
 
@@ -75,17 +80,17 @@ end
 
 if #fresh == 0 then return final(answer()) end
 
+local before = 0
 if h.create and (head == 0 or found[1]) then
   table.insert(bodies, 1, ARGV[2])
   table.insert(blobs, 1, false)
-  local made
-  made, head = write_events(log, h.op, 1, bodies, blobs, head, found, now)
-  for j, i in ipairs(fresh) do offsets[i] = made[j + 1] end
-else
-  local made
-  made, head = write_events(log, h.op, 2, bodies, blobs, head, found, now)
-  for j, i in ipairs(fresh) do offsets[i] = made[j] end
+  table.insert(marks, 1, 1)
+  before = 1
 end
+local made
+made, head = write_events(log, h.op, marks, bodies, blobs, head, found, now)
+for j, i in ipairs(fresh) do offsets[i] = made[before + j] end
+for i, twin in pairs(twins) do offsets[i] = offsets[twin] end
 for _, i in ipairs(fresh) do
   local e = h.events[i]
   if e.k > 0 then redis.call('SET', KEYS[e.k], offsets[i] .. ':' .. e.fp, 'PX', h.idem_ms) end

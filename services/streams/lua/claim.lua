@@ -13,7 +13,7 @@ if known then return known end
 local now = now_ms(KEYS[5])
 local lease = redis.call('ZSCORE', KEYS[7], h.incarnation)
 if not lease or tonumber(lease) <= now then return refuse('revoked') end
-local row = redis.call('HMGET', KEYS[8], 'state', 'token', 'attempts', 'free', 'expires_at', 'left', 'since', 'due', 'effect')
+local row = redis.call('HMGET', KEYS[8], 'state', 'token', 'attempts', 'free', 'expires_at', 'left', 'since', 'due', 'effect', 'prior')
 local head, last = head_of(KEYS[1])
 local found, resumed = written_before(KEYS[1], h.op, last, h.again)
 if not resumed then
@@ -25,8 +25,9 @@ if not resumed then
   local score = redis.call('ZSCORE', KEYS[3], h.id)
   if score and tonumber(score) > now then return refuse('early', score) end
   if redis.call('HGET', KEYS[2], 'paused') then
+    -- Its clock stands still from the first refusal until it starts.
     redis.call('ZADD', KEYS[9], now, h.kind .. '|' .. h.id)
-    redis.call('HSET', KEYS[8], 'left', math.max(0, tonumber(row[5]) - now))
+    if not row[6] then redis.call('HSET', KEYS[8], 'left', math.max(0, tonumber(row[5]) - now)) end
     redis.call('ZREM', KEYS[3], h.id)
     return refuse('paused')
   end
@@ -35,18 +36,19 @@ local expires = tonumber(row[5])
 if row[6] then expires = now + tonumber(row[6]) end
 local attempt = tonumber(row[3]) + 1
 local token = tonumber(row[2]) + 1
-if resumed and row[1] == 'started' then attempt, token = attempt - 1, token - 1 end
+local prior = row[9] or ''
+if resumed and row[1] == 'started' then attempt, token, prior = attempt - 1, token - 1, row[10] or '' end
 local payload = { job = h.id, attempt = attempt, incarnation = h.incarnation }
 if h.effect ~= '' then payload.effect = h.effect end
 local body = cjson.encode({ type = h.kind .. '.started', payload = payload })
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
 redis.call('HSET', KEYS[8], 'state', 'started', 'token', token, 'attempts', attempt, 'incarnation', h.incarnation,
-  'since', now, 'expires_at', expires, 'effect', h.effect)
+  'since', now, 'expires_at', expires, 'effect', h.effect, 'prior', prior)
 redis.call('HDEL', KEYS[8], 'left')
 redis.call('ZREM', KEYS[3], h.id)
 redis.call('ZADD', KEYS[6], now, h.kind .. '|' .. h.id)
-local reply = cjson.encode({ token = token, attempt = attempt, charged = attempt - tonumber(row[4]), prior = row[9] or '',
+local reply = cjson.encode({ token = token, attempt = attempt, charged = attempt - tonumber(row[4]), prior = prior,
   expired = expires <= now, since = tonumber(row[7]), due = tonumber(row[8]), now = now, offset = made[1] })
 redis.call('SET', KEYS[4], reply, 'EX', 600)
 redis.call('PUBLISH', h.channel, head)

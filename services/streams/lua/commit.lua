@@ -19,6 +19,6 @@ if not mine then
 elseif resumed then
   for _, offset in pairs(found) do if offset <= head then head = math.min(head, offset - 1) end end
 end
-local reply = cjson.encode(write_commit(c, h.op, 1, head, found, now))
+local reply = cjson.encode(write_commit(c, h.op, 1, head, found, mine, now))
 redis.call('SET', KEYS[4], reply, 'EX', 600)
 return reply

@@ -2,8 +2,9 @@
 -- KEYS 1 due(zset) 2 takes(hash) 3 clock(string)
 -- ARGV 1 delay ms, 2.. members
 -- Returns how many were still there. Repeats are harmless: the count has a floor of 0.
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[3]) or 0)
+local bad = check_types({ { KEYS[1], 'zset' }, { KEYS[2], 'hash' } })
+if bad then return wrong_type(bad) end
+local now = now_ms(KEYS[3])
 local n = 0
 for i = 2, #ARGV do
   if redis.call('ZSCORE', KEYS[1], ARGV[i]) then

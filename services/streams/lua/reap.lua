@@ -3,8 +3,11 @@
 -- ARGV 1 {incarnation, proven, members: [{m, kind, id, k}]}
 -- Returns moved, or -1 when the lease is alive and there is no proof of death.
 local h = cjson.decode(ARGV[1])
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[3]) or 0)
+local types = { { KEYS[1], 'zset' }, { KEYS[2], 'zset' }, { KEYS[4], 'zset' }, { KEYS[5], 'zset' } }
+for _, m in ipairs(h.members) do types[#types + 1] = { KEYS[m.k], 'hash' } end
+local bad = check_types(types)
+if bad then return wrong_type(bad) end
+local now = now_ms(KEYS[3])
 local ends = redis.call('ZSCORE', KEYS[1], h.incarnation)
 if ends and tonumber(ends) > now then
   if not h.proven then return -1 end
@@ -13,10 +16,11 @@ end
 local moved = 0
 for _, m in ipairs(h.members) do
   if redis.call('ZSCORE', KEYS[2], m.m) then
-    if redis.call('HGET', KEYS[m.k], 'state') == 'started' then
+    local row = redis.call('HMGET', KEYS[m.k], 'state', 'incarnation', 'free')
+    if row[1] == 'started' and row[2] == h.incarnation then
       redis.call('ZADD', m.kind == 'llm' and KEYS[4] or KEYS[5], now, m.id)
-      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'due', now, 'error', 'worker_lost')
-      if h.proven then redis.call('HINCRBY', KEYS[m.k], 'free', 1) end
+      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'due', now, 'error', 'worker_lost',
+        'free', tonumber(row[3]) + (h.proven and 1 or 0))
     end
     redis.call('ZREM', KEYS[2], m.m)
     moved = moved + 1

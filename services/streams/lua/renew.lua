@@ -2,8 +2,9 @@
 -- KEYS 1 leases(zset) 2 clock(string)
 -- ARGV 1 incarnation 2 ttl ms 3 '1' at birth
 -- Returns end of the lease in epoch ms, or 0 when it is over for ever.
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[2]) or 0)
+local bad = check_types({ { KEYS[1], 'zset' } })
+if bad then return wrong_type(bad) end
+local now = now_ms(KEYS[2])
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if ARGV[3] ~= '1' and (not ends or tonumber(ends) <= now) then return 0 end
 if ARGV[3] == '1' and ends and tonumber(ends) <= now then return 0 end

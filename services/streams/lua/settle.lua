@@ -1,7 +1,7 @@
 -- settle: the one outcome of a job, and, when nothing came between, the next commit with it. KEYS and c: see _commit.
 -- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, keep_s}, events: [{a, b, id}], c: nil or a commit
 --        whose read_to is the head after these events}   2.. bodies and states by index
--- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none} | {refused: late|type|blob}
+-- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none} | {refused: late|type|blob|too_many}
 local h = cjson.decode(ARGV[1])
 local bad = commit_types()
 if bad then return refuse('type', bad) end
@@ -15,6 +15,7 @@ if not resumed and (job[1] ~= 'started' or tonumber(job[2]) ~= h.job.token) then
   redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
   return refuse('late')
 end
+if is_too_large(#h.events) then return refuse('too_many') end
 for _, e in ipairs(h.events) do
   if e.b > 0 and redis.call('EXISTS', KEYS[e.b]) == 0 then return refuse('blob', e.id) end
 end
@@ -48,7 +49,7 @@ settle_job(KEYS[h.job.k], h.job.kind, h.job.id, h.job.token, h.job.keep_s)
 redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
 local reply = { offsets = made, head = head, now = now, why = why }
 if ride then
-  reply.commit = write_commit(ride, h.op, #bodies + 1, head, found, now)
+  reply.commit = write_commit(ride, h.op, #bodies + 1, head, found, resumed, now)
   reply.head = reply.commit.head
 else
   due_at_most(KEYS[3], h.stream, now)

@@ -3,8 +3,9 @@
 -- KEYS 1 due(zset) 2 takes(hash) 3 clock(string)
 -- ARGV 1 most 2 grace ms 3 hinted member or '' 4 '1' to count the takes
 -- Returns [now, member, score, takes, member, score, takes, ...]
-local t = redis.call('TIME')
-local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000) + tonumber(redis.call('GET', KEYS[3]) or 0)
+local bad = check_types({ { KEYS[1], 'zset' }, { KEYS[2], 'hash' } })
+if bad then return wrong_type(bad) end
+local now = now_ms(KEYS[3])
 local taken = { now }
 local function take(member, score)
   redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]), member)

@@ -98,7 +98,7 @@ class Advancer:
         """
         if takes <= COUNTED_TAKES:
             return self._commit(stream, claimer)
-        isolation = Isolation(self._log.store, self._log.keys, stream)
+        isolation = Isolation(self._log.store, self._log.keys, stream, self._incarnation)
         guilty = isolation.begin()
         committed = False
         try:

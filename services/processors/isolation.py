@@ -1,11 +1,14 @@
 """Finding the processor that crashes or hangs whoever runs it.
 
 After three counted takes without a commit a stream is run in isolation: the name of each processor is
-written down before it runs. One that three such runs ended in is guilty, and parked.
-Writes fields `<stream>|now` and `<stream>|ended|<name>` of the hash `takes-advance`.
+written down before it runs. One that three such runs ended in, together with their process, is guilty and
+parked. Runs that go on at the same time prove nothing: appends to a busy stream make it due again and again.
+Writes fields `<stream>|now|<run>` and `<stream>|ended|<name>` of the hash `takes-advance`.
 """
 
 from __future__ import annotations
+
+import uuid
 
 from services.streams.event import StreamId
 from services.streams.keys import Keys
@@ -16,49 +19,62 @@ ENDED_RUNS = 3
 
 
 class Isolation:
-    """One isolated run of a stream."""
+    """One isolated run of a stream by an incarnation; a hung one ends when its watchdog ends the process."""
 
-    def __init__(self, store: Store, keys: Keys, stream: StreamId) -> None:
+    def __init__(self, store: Store, keys: Keys, stream: StreamId, incarnation: str) -> None:
+        shard = keys.shard(stream)
         self._store = store
-        self._hash = keys.takes(keys.shard(stream), "advance")
-        self._stream = stream
+        self._hash, self._leases, self._clock = (
+            keys.takes(shard, "advance"),
+            keys.leases(shard),
+            keys.clock(shard),
+        )
+        self._stream, self._incarnation = stream, incarnation
+        self._mark = f"{stream}|now|{uuid.uuid4().hex}"
         self._current = ""
 
     def begin(self) -> list[str]:
-        """Note in whom the last isolated run ended; the names of those that are guilty now."""
-        with translated():
-            client = self._store.client
-            ended = client.hget(self._hash, f"{self._stream}|now")
-            if ended is not None:
-                client.hincrby(self._hash, f"{self._stream}|ended|{ended.decode()}", 1)
-                client.hdel(self._hash, f"{self._stream}|now")
-            fields = client.hgetall(self._hash)
+        """Note in whom earlier isolated runs ended; the names of those that are guilty now."""
+        fields, alive = self._look()
+        for mark, run in fields.items():
+            name, _, incarnation = run.partition("|")
+            if mark.startswith(f"{self._stream}|now|") and incarnation not in alive:
+                self._count(mark, name)
+        fields, _ = self._look()
         prefix = f"{self._stream}|ended|"
-        return [
-            name.removeprefix(prefix)
-            for name, count in (
-                (n.decode(), int(c)) for n, c in fields.items() if n.decode().startswith(prefix)
-            )
-            if count >= ENDED_RUNS
-        ]
+        ended = {field.removeprefix(prefix): n for field, n in fields.items() if field.startswith(prefix)}
+        return [name for name, count in ended.items() if int(count) >= ENDED_RUNS]
 
     def watch(self, name: str) -> None:
         """`name` is about to run."""
         if name != self._current:
             self._current = name
             with translated():
-                self._store.client.hset(self._hash, f"{self._stream}|now", name)
+                self._store.client.hset(self._hash, self._mark, f"{name}|{self._incarnation}")
 
     def end(self, *, committed: bool) -> None:
         """The run came back: nobody crashed. Only a commit forgets earlier ends."""
+        fields = [self._mark]
+        if committed:
+            fields += [field for field in self._look()[0] if field.startswith(f"{self._stream}|")]
         with translated():
-            fields = [f"{self._stream}|now"]
-            if committed:
-                prefix = f"{self._stream}|"
-                fields = [
-                    name.decode()
-                    for name in self._store.client.hgetall(self._hash)
-                    if name.decode().startswith(prefix)
-                ]
-            if fields:
-                self._store.client.hdel(self._hash, *fields)
+            self._store.client.hdel(self._hash, *fields)
+
+    def _count(self, mark: str, name: str) -> None:
+        with translated():
+            # Of two that see the same mark, the one that removes it counts it.
+            if self._store.client.hdel(self._hash, mark):
+                self._store.client.hincrby(self._hash, f"{self._stream}|ended|{name}", 1)
+
+    def _look(self) -> tuple[dict[str, str], set[str]]:
+        """All fields of the shard, and the incarnations whose lease is alive."""
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            pipe.time()
+            pipe.get(self._clock)
+            pipe.zrange(self._leases, 0, -1, withscores=True)
+            pipe.hgetall(self._hash)
+            (seconds, micros), shift, leases, fields = pipe.execute()
+        now = seconds * 1000 + micros // 1000 + int(shift or 0)
+        alive = {name.decode() for name, ends in leases if ends > now}
+        return {field.decode(): value.decode() for field, value in fields.items()}, alive

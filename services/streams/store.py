@@ -89,6 +89,42 @@ def _response_error(text: str) -> Exception:
     return Defect(f"the store refused a script: {text[:200]}")
 
 
+class OneLevelRetry(Retry):
+    """Repeats at the outermost level only.
+
+    redis-py repeats a command, and within each attempt the connecting and the health check again: a server
+    that accepts and never answers would hold a caller for sixteen timeouts instead of four.
+    """
+
+    _inside = threading.local()
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Reply],
+        fail: Callable[..., object],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Reply:
+        """See redis-py."""
+        if getattr(self._inside, "yes", False):
+            return self._once(do, fail, with_failure_count)
+        self._inside.yes = True
+        try:
+            return super().call_with_retry(do, fail, is_retryable, with_failure_count)
+        finally:
+            self._inside.yes = False
+
+    def _once(self, do: Callable[[], Reply], fail: Callable[..., object], with_failure_count: bool) -> Reply:
+        try:
+            return do()
+        except self._supported_errors as error:
+            if with_failure_count:
+                fail(error, 1)
+            else:
+                fail(error)
+            raise
+
+
 class Store:
     """Connections to one server and the scripts that run there.
 
@@ -133,7 +169,7 @@ class Store:
                 socket_connect_timeout=2,
                 health_check_interval=10,
                 **tcp,
-                retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
+                retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
                 single_connection_client=single,
                 protocol=2,
             ),

@@ -13,8 +13,9 @@ from services.jobs.wake import Wake
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer, Held
 from services.processors.contract import StartJob
-from services.processors.plan import AnyProcessor, Claimer
+from services.processors.plan import Claimer
 from services.processors.registry import ProcessorRegistry
+from services.processors.unit import AnyProcessor
 from services.streams.event import Event, JobId, StreamId
 from services.streams.keys import Keys, Kind, stream_of
 from services.streams.log import Log

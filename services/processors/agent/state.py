@@ -154,7 +154,9 @@ def _turn_started(state: AgentState, event: Event) -> AgentState:
     turn = Turn(n=began.turn, inputs=began.inputs, trace=event.trace or "", since=event.created_at)
     alone = 0 if state.human else state.alone + 1
     left = without(state.pending, began.inputs)
-    return _with(state, turns=began.turn, turn=turn, pending=left, window=0, alone=alone, human=False)
+    # What people queued stays theirs until the last of it is answered.
+    human = state.human and bool(left)
+    return _with(state, turns=began.turn, turn=turn, pending=left, window=0, alone=alone, human=human)
 
 
 def _turn_settled(state: AgentState, settled: TurnSettled) -> AgentState:

@@ -217,7 +217,12 @@ class _Pass:
         row = self.others[fault.name]
         start = self.reading.at if row.offset is None else row.offset
         self.others[fault.name] = msgspec.structs.replace(
-            row, status="parked", offset=start, error=fault.error, fault=fault.offset
+            row,
+            status="parked",
+            offset=start,
+            error=fault.error,
+            fault=fault.offset,
+            parked_at=self.moment.now_ms,
         )
         payload = ProcessorFaulted(
             name=fault.name, version=row.version, offset=fault.offset, error=fault.error
@@ -311,13 +316,22 @@ class _Pass:
                         made = EventInput.of(f"{one.kind}.started", started)
                         self.out.events.append(_traced(made, event))
                 case SettleJob():
-                    self.out.settles.append(one)
+                    self._settle(one)
                 case CancelJob():
                     self.out.cancels.append(one)
                 case AppendTo():
                     self.out.appends.append(one)
         if len(self.out.events) > EMIT_LIMIT:
             raise _TooMany(unit.name)
+
+    def _settle(self, settled: SettleJob) -> None:
+        """End a job; one that this very commit would start never comes into being."""
+        kept = [job for job in self.out.jobs if job.id != settled.id]
+        if len(kept) == len(self.out.jobs):
+            self.out.settles.append(settled)
+            return
+        self.out.jobs = kept
+        self.out.claimed.pop(settled.id, None)
 
     def _store(self, fields: dict[str, bytes], unit: Unit) -> None:
         fields[f"p:{unit.name}"], fields[f"s:{unit.name}"] = unit.encode(self.read_to)

@@ -20,7 +20,7 @@ SHORT = (
         ),
     ),
     Variant(
-        name="no shortcuts",
+        name="no-shortcuts",
         turns=38,
         acts=(
             *map(kill, ("worker", "web-child", "log", "broker", "beat")),
@@ -30,7 +30,7 @@ SHORT = (
         timings=QUICK,
     ),
     Variant(
-        name="stopped workers",
+        name="stopped-workers",
         turns=38,
         acts=(
             stop(),
@@ -59,14 +59,14 @@ _ALL_ROLES = ("worker", "worker", "worker", "web", "web-child", "supervisor", "b
 LONG = (
     Variant(name="plain", turns=240, acts=(*map(kill, _ALL_ROLES * 2), *map(fault, _ALL_POINTS))),
     Variant(
-        name="no shortcuts",
+        name="no-shortcuts",
         turns=130,
         acts=(*map(kill, (*_ALL_ROLES, "worker", "log", "broker")), *map(fault, _ALL_POINTS)),
         shortcuts=False,
         timings=QUICK,
     ),
     Variant(
-        name="stopped workers",
+        name="stopped-workers",
         turns=130,
         acts=(
             *(stop() for _ in range(8)),

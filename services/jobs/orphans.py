@@ -49,15 +49,18 @@ class Orphans:
     def look(self) -> list[JobId]:
         """Give back what nobody has in hand, at no cost of its budget; which jobs. Raises: Unavailable."""
         held = self._held()
-        # Read after the store: a job is in hand before it is held, so none is seen only in between.
-        left = {job: kind for job, kind in held.items() if job not in self._in_hand()}
-        rows = self._claims.look(list(left)) if left else {}
-        for job, row in rows.items():
+        rows = self._claims.look(list(held)) if held else {}
+        # Read last: a job is in hand before it is held, so what is seen of it in the store and is not in
+        # hand now was left, or ended meanwhile, which its token tells.
+        in_hand = self._in_hand()
+        left = [job for job in held if job not in in_hand]
+        for job in left:
+            row, kind = rows[job], held[job]
             token = row.token if row is not None and row.state == "started" else -1
-            holding = Held(kind=left[job], id=job, stream=stream_of(job), token=token)
+            holding = Held(kind=kind, id=job, stream=stream_of(job), token=token)
             if self._claims.release(holding, error="orphaned", free=True) is not None:
-                self._wake.hint("llm" if left[job] == "llm" else "tool", job)
-        return list(left)
+                self._wake.hint("llm" if kind == "llm" else "tool", job)
+        return left
 
     def _held(self) -> dict[JobId, str]:
         with translated():

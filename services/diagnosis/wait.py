@@ -52,23 +52,23 @@ class Explainer:
     def __call__(self, stream: StreamId, loaded: Loaded, agent: AgentState) -> WaitReason | None:
         """The reason, or None for an idle session. Raises: Unavailable."""
         if loaded.paused is not None:
-            since = loaded.fields.get("paused_at")
-            return WaitReason(
-                code="paused", text=f"paused: {loaded.paused}", since=int(since) if since else None
-            )
+            at = loaded.fields.get("paused_at")
+            return WaitReason(code="paused", text=f"paused: {loaded.paused}", since=int(at) if at else None)
         for name, row in sorted(rows_of(loaded.fields).items()):
             if row.status == "parked":
                 return WaitReason(
                     code="processor_faulted",
                     text=f"processor {name} v{row.version} stopped before event {row.fault}: {row.error};"
                     " resume or skip it",
+                    since=row.parked_at or None,
                 )
         is_idle = agent.turn is None and not agent.pending
         if is_idle and loaded.at >= loaded.head:
             return None
-        return self._stalled(loaded) or self._busy(loaded, agent, is_idle)
+        since = _waiting_since(loaded, agent)
+        return self._stalled(loaded, since) or self._busy(loaded, agent, since)
 
-    def _stalled(self, loaded: Loaded) -> WaitReason | None:
+    def _stalled(self, loaded: Loaded, since: int | None) -> WaitReason | None:
         """Nobody is there who could go on."""
         census = self._census()
         if census.count == 0:
@@ -78,16 +78,19 @@ class Explainer:
                 if dead
                 else "no worker is running"
             )
-            return WaitReason(code="no_worker", text=text)
+            return WaitReason(code="no_worker", text=text, since=since)
         for name, row in sorted(rows_of(loaded.fields).items()):
             have = census.processors.get(name)
-            if have is None or have < row.version:
+            # One that no worker has stays behind while the others go on; an older one leaves the stream.
+            if have is not None and have < row.version:
                 return WaitReason(
-                    code="no_worker_for_processor", text=f"no worker runs processor {name} v{row.version}"
+                    code="no_worker_for_processor",
+                    text=f"no worker runs processor {name} v{row.version}",
+                    since=since,
                 )
         return None
 
-    def _busy(self, loaded: Loaded, agent: AgentState, is_idle: bool) -> WaitReason | None:
+    def _busy(self, loaded: Loaded, agent: AgentState, since: int | None) -> WaitReason | None:
         turn = agent.turn
         if turn is not None:
             return self._turn(loaded, turn)
@@ -96,8 +99,9 @@ class Explainer:
             return WaitReason(
                 code="debouncing", text="waiting for more input", since=agent.first_at, until=wakes
             )
-        since = loaded.events[0].created_at if loaded.events else agent.first_at
-        if is_idle and not any(e.type in ("input.received", "turn.cancel_requested") for e in loaded.events):
+        if not agent.pending and not any(
+            e.type in ("input.received", "turn.cancel_requested") for e in loaded.events
+        ):
             return None
         return WaitReason(code="queued", text="queued for a worker", since=since)
 
@@ -125,6 +129,18 @@ class Explainer:
         until = int(due or 0)
         if state == "requested" and until > loaded.now:
             return WaitReason(
-                code="backing_off", text=f"attempt {attempts} ended: {error}; trying again", until=until
+                code="backing_off",
+                text=f"attempt {attempts} ended: {error}; trying again",
+                since=int(since),
+                until=until,
             )
         return WaitReason(code=f"queued_{kind}", text="queued for a free slot", since=until or None)
+
+
+def _waiting_since(loaded: Loaded, agent: AgentState) -> int | None:
+    """When what is owed now began to be owed."""
+    if agent.turn is not None:
+        return agent.turn.since
+    if agent.pending:
+        return agent.first_at
+    return loaded.events[0].created_at if loaded.events else None

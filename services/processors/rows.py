@@ -16,7 +16,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`offset` is None for a processor that stands at the stream's checkpoint.
 
     `anchor`: events up to it are only reduced. `fault` is the offset a parked one stumbled over,
-    `skips` those a person told it to pass by.
+    `skips` those a person told it to pass by, `parked_at` when (epoch ms) it was parked.
     """
 
     version: int
@@ -26,6 +26,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     fault: int = 0
     skips: tuple[int, ...] = ()
+    parked_at: int = 0
 
 
 def rows_of(fields: dict[str, bytes]) -> dict[str, Row]:

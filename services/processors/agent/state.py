@@ -109,7 +109,13 @@ def _in_turn(state: AgentState, turn: Turn, event: Event) -> AgentState:
             asked_stop = event.decode(LLMCancelRequested)
             if asked_stop.job != turn.job or turn.phase != "llm":
                 return state
-            changed = _turn(turn, phase="cancelling", cancel_by=asked_stop.deadline, then=asked_stop.then)
+            changed = _turn(
+                turn,
+                phase="cancelling",
+                cancel_by=asked_stop.deadline,
+                then=asked_stop.then,
+                since=event.created_at,
+            )
             return _with(state, turn=changed)
         case "llm.settled":
             settled = event.decode(LLMSettled)

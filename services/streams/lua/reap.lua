@@ -19,7 +19,7 @@ for _, m in ipairs(h.members) do
     local row = redis.call('HMGET', KEYS[m.k], 'state', 'incarnation', 'free')
     if row[1] == 'started' and row[2] == h.incarnation then
       redis.call('ZADD', m.kind == 'llm' and KEYS[4] or KEYS[5], now, m.id)
-      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'due', now, 'error', 'worker_lost',
+      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'since', now, 'due', now, 'error', 'worker_lost',
         'free', tonumber(row[3]) + (h.proven and 1 or 0))
     end
     redis.call('ZREM', KEYS[2], m.m)

@@ -22,7 +22,7 @@ local body = cjson.encode({ type = h.kind .. '.attempt_failed', payload = payloa
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
 if row[1] == 'started' then
-  redis.call('HSET', KEYS[7], 'state', 'requested', 'incarnation', '', 'due', retry_at, 'error', h.error,
+  redis.call('HSET', KEYS[7], 'state', 'requested', 'incarnation', '', 'since', now, 'due', retry_at, 'error', h.error,
     'free', tonumber(row[3]) + (h.free and 1 or 0))
 end
 redis.call('ZADD', KEYS[3], retry_at, h.id)

@@ -22,7 +22,7 @@ from tests.chaos.verdict import Evidence, Verdict, collect, counted, judge, sett
 from tests.fakes.llm_server import LLMServer
 from tests.worker.waiting import wait_until
 
-QUIET_WITHIN_S = 60.0
+QUIET_WITHIN_S = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,14 +176,13 @@ def _look(api: API, driver: Driver, monkey: Monkey, fake: LLMServer, notes: Path
     # What is still owed then is in the evidence.
     with suppress(AssertionError):
         wait_until(lambda: not any(api.due().values()), within_s=QUIET_WITHIN_S)
-    statuses = {session: api.detail(session) for session in sessions}
     return Evidence(
         acks=driver.ledger.acks(),
         events=collect(api, sessions),
         calls=list(fake.requests),
         notes=notes.read_text(encoding="utf-8").splitlines() if notes.exists() else [],
         blows=monkey.blows,
-        statuses={session: detail.status for session, detail in statuses.items()},
+        statuses={session: api.detail(session) for session in sessions},
         due=api.due(),
     )
 

@@ -14,7 +14,7 @@ from tests.fakes.llm_server import LLMServer
 
 POLL_S = 0.25
 CALLED_WITHIN_S = 3.0
-SETTLED_WITHIN_S = 120.0
+SETTLED_WITHIN_S = 60.0
 LEAST_OPEN = 3
 
 

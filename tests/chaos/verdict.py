@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.api import API, Event
+from tests.chaos.api import API, Detail, Event
 from tests.chaos.ledger import STARTS_NO_TURN, Ack
 from tests.chaos.monkey import Blow
 from tests.fakes.llm_server import Recorded
@@ -26,7 +26,7 @@ class Evidence:
     calls: Sequence[Recorded]
     notes: Sequence[str]
     blows: Sequence[Blow]
-    statuses: Mapping[str, str]
+    statuses: Mapping[str, Detail]
     due: Mapping[str, float]
 
 
@@ -57,9 +57,9 @@ def judge(evidence: Evidence) -> Verdict:
         _answered(verdict, session, events)
     _no_late_calls(verdict, evidence)
     _written_once(verdict, evidence)
-    for session, status in evidence.statuses.items():
-        if status != "idle":
-            verdict.blame(session, f"its status is {status}")
+    for session, detail in evidence.statuses.items():
+        if detail.status != "idle":
+            verdict.blame(session, f"its status is {detail.status}: {detail.wait}")
     for kind, size in evidence.due.items():
         if size:
             verdict.blame("/metrics", f"turnwright_due{{kind={kind}}} is {size:g}")

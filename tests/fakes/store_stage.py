@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from services.jobs.claims import Claim, Claims
 from services.jobs.due import DueSets
@@ -16,10 +17,11 @@ from services.processors.contract import StartJob
 from services.processors.plan import Claimer
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
+from services.streams.commands import Arg
 from services.streams.event import Event, JobId, StreamId
 from services.streams.keys import Keys, Kind, stream_of
 from services.streams.log import Log
-from services.streams.store import Script, Store, read_script
+from services.streams.store import Reply, Script, Store, read_script
 from services.streams.vocabulary import JobStarted
 from tests.fakes.puppet import Puppet
 from tests.fakes.store_servers import Console, console, keys_of
@@ -38,6 +40,24 @@ class NoHints:
         return 0
 
 
+class WatchedStore(Store):
+    """Calls `before` with a script's name right before it is sent: where others may come between."""
+
+    before: Callable[[str], None] = staticmethod(lambda name: None)
+
+    def write(
+        self,
+        name: str,
+        keys: Sequence[str],
+        header: Mapping[str, object],
+        bodies: Sequence[Arg],
+        reply: type[Reply],
+    ) -> Reply:
+        """See `Store.write`."""
+        self.before(name)
+        return super().write(name, keys, header, bodies, reply)
+
+
 class Hand:
     """One incarnation of a worker: it advances, claims, settles."""
 
@@ -45,7 +65,7 @@ class Hand:
         self.name = name
         self._stage = stage
         self.claims = Claims(stage.log, name)
-        self.advancer = Advancer(stage.log, stage.registry, name)
+        self.advancer = Advancer(stage.log, stage.registry, name, clock=lambda: 0.0)
 
     def renew(self, *, born: bool = False) -> bool:
         """Keep the lease; False once it is over."""
@@ -91,7 +111,7 @@ class Stage:
         timeout_s: float = 3.0,
     ) -> None:
         self.url, self.keys = url, keys
-        self.store = Store(url, read=read, timeout_s=timeout_s)
+        self.store = WatchedStore(url, read=read, timeout_s=timeout_s)
         self.log = Log(self.store, keys)
         self.registry = ProcessorRegistry([Puppet()] if processors is None else processors)
         self.due = DueSets(self.store, keys, grace_s=10)
@@ -110,6 +130,20 @@ class Stage:
         with console(self.url) as bare:
             for shard in range(self.keys.shards):
                 bare.execute_command("INCRBY", self.keys.clock(shard), ms)
+
+    @contextmanager
+    def between(self, script: str, act: Callable[[], object]) -> Iterator[None]:
+        """Let `act` happen once, right before the next call of `script`."""
+        waiting = [act]
+
+        def before(name: str) -> None:
+            if name == script and waiting:
+                waiting.pop()()
+
+        self.store.before = before
+        yield
+        assert not waiting, f"{script} was not called"
+        self.store.before = WatchedStore.before
 
     def due_ids(self, kind: Kind) -> dict[str, int]:
         """Members of a kind with their score minus now; negative is overdue."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -39,9 +40,8 @@ def _keys_of(bare: Console, stage: Stage, scenario: Scenario) -> list[str]:
         return script_of(name, text)
 
     spied = Stage(stage.url, stage.keys, read=read)
-    with pytest.raises((AssertionError, msgspec.DecodeError, TypeError, TurnwrightError)):
+    with suppress(AssertionError, msgspec.DecodeError, TypeError, TurnwrightError):
         scenario.act(spied)
-        raise AssertionError
     spied.close()
     found = [key.decode() for key in bare.execute_command("LRANGE", spy, 0, -1)]
     bare.execute_command("DEL", spy)

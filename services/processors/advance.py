@@ -7,7 +7,7 @@ finds a higher `rev` and starts over.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -48,11 +48,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     taken: float
 
-    @property
-    def now_ms(self) -> int:
-        """The store's time, as far as this process can tell."""
-        return self.now + int((time.monotonic() - self.taken) * 1000)
-
 
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit left behind. `claimed` are ours to run now, `owed` wait for anybody with a free slot.
@@ -80,15 +75,25 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advancer:
-    """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`."""
+    """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`.
+
+    `clock` is monotonic, in seconds: it tells how old a standing is.
+    """
 
     def __init__(
-        self, log: Log, registry: ProcessorRegistry, incarnation: str, *, keep_jobs_s: int = 86_400
+        self,
+        log: Log,
+        registry: ProcessorRegistry,
+        incarnation: str,
+        *,
+        keep_jobs_s: int = 86_400,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._registry = registry
         self._incarnation = incarnation
         self._keep_jobs_s = keep_jobs_s
+        self._clock = clock
 
     def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
@@ -136,7 +141,7 @@ class Advancer:
                     raise
                 claimer = claim_nothing
                 continue
-            return _advanced(drawn, reply, loaded.fields)
+            return _advanced(drawn, reply, loaded.fields, taken=self._clock())
         raise Conflict("rev")
 
     def stand(self, stream: StreamId) -> Standing | None:
@@ -150,7 +155,7 @@ class Advancer:
             fields=loaded.fields,
             unread=tuple(loaded.events),
             now=loaded.now,
-            taken=time.monotonic(),
+            taken=self._clock(),
         )
 
     def settle(
@@ -190,7 +195,7 @@ class Advancer:
             raise
         if reply.commit is None or drawn is None or standing is None:
             return Advanced(behind=True, now=reply.now)
-        return _advanced(drawn, reply.commit, standing.fields)
+        return _advanced(drawn, reply.commit, standing.fields, taken=self._clock())
 
     def _draft(self, stream: StreamId) -> Draft:
         return Draft(self._log, stream, incarnation=self._incarnation, keep_s=self._keep_jobs_s)
@@ -200,7 +205,7 @@ class Advancer:
     ) -> Plan | None:
         """The commit to send with a settlement. None where a plugin takes part: were it to crash this
         process, the outcome that was paid for would be lost with it."""
-        now = standing.now_ms
+        now = standing.now + int((self._clock() - standing.taken) * 1000)
         events = [*standing.unread, *(one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome))]
         loaded = Loaded(head=events[-1].offset, now=now, fields=dict(standing.fields), events=events)
         reading, processors = self._reading(stream, loaded, events)
@@ -257,7 +262,7 @@ class Advancer:
         return msgspec.structs.replace(loaded, events=events)
 
 
-def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes]) -> Advanced:
+def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, taken: float) -> Advanced:
     standing = None
     if reply.moved and not drawn.behind:
         fields = dict(known) | drawn.after
@@ -267,9 +272,7 @@ def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes]) -> Ad
             fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
         if drawn.pause:
             fields["paused"] = drawn.pause.encode()
-        standing = Standing(
-            rev=reply.rev, head=reply.head, fields=fields, now=reply.now, taken=time.monotonic()
-        )
+        standing = Standing(rev=reply.rev, head=reply.head, fields=fields, now=reply.now, taken=taken)
     return Advanced(
         claimed=tuple(job for job in drawn.jobs if job.id in drawn.claimed),
         owed=tuple(job for job in drawn.jobs if job.id not in drawn.claimed),

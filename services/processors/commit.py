@@ -110,6 +110,7 @@ class Draft:
             "stream": self.stream,
             "rev": rev,
             "read_to": plan.read_to,
+            "at": plan.at_ms,
             "before": before + counted,
             "after": after + counted,
             "events": self.events(plan.events),

@@ -51,9 +51,13 @@ class _TooMany(Exception):
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """One commit, ready to be encoded. `before`: fields if others appended meanwhile, `after`: if not."""
+    """One commit, ready to be encoded. `before`: fields if others appended meanwhile, `after`: if not.
+
+    `at_ms` becomes the time of its events, so that whoever folds them again comes to the same state.
+    """
 
     read_to: int
+    at_ms: int
     before: dict[str, bytes]
     after: dict[str, bytes]
     events: list[EventInput] = []
@@ -134,7 +138,7 @@ class _Pass:
         self.watch = watch
         self.moment = Moment(stream=reading.stream, now_ms=reading.now_ms)
         self.read_to = reading.events[-1].offset if reading.events else reading.at
-        self.out = Plan(read_to=self.read_to, before={}, after={})
+        self.out = Plan(read_to=self.read_to, at_ms=reading.now_ms, before={}, after={})
         self.faults = {fault.name: fault for fault in faults}
         self.others: dict[str, Row] = {}
         self.units = [unit for p in processors if (unit := self._open(p)) is not None]

@@ -24,9 +24,13 @@ import redis
 
 from deploy.embedded import EmbeddedStore, record_stores
 from deploy.guard import die_with_parent
+from services.processors.agent.processor import Agent
+from services.processors.agent.rules import Rules
+from services.processors.breaker import Breaker
 from services.streams.admission import SHARDS
 from services.streams.keys import Keys
 from tests.plugins.install import SOURCES, install_plugin
+from tests.scenarios.refold import assert_refolds
 from tests.scenarios.vendor import Vendor, assert_sendable
 from tests.worker.waiting import wait_until
 
@@ -41,6 +45,7 @@ TIMINGS = {
     "shutdown_grace_s": 4.0,
 }
 STOP_S = 12.0
+BUILT_IN = (Agent(lambda name: Rules()), Breaker(per_minute=6000, burst=50_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +66,10 @@ class Part:
     def __init__(self, name: str, command: tuple[str, ...], log: Path, options: Mapping[str, object]) -> None:
         self.name = name
         self.log = log
+        self.is_expected_to_end = False
         parent = os.getpid()
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -84,11 +90,13 @@ class Part:
 
     def kill(self) -> None:
         """As a crash would: SIGKILL."""
+        self.is_expected_to_end = True
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> int:
         """As a deploy would: SIGTERM; the exit status."""
+        self.is_expected_to_end = True
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -122,7 +130,6 @@ class Platform:
             trust_env=False,
         )
         self.parts: dict[str, Part] = {}
-        self.killed: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         """What every process of this platform gets."""
@@ -168,7 +175,13 @@ class Platform:
 
     def wait_ready(self, *, workers: int) -> None:
         """Wait until web answers and that many workers report."""
-        wait_until(lambda: self.gauge("turnwright_workers") == workers, within_s=30)
+
+        def is_ready() -> bool:
+            for part in self.parts.values():
+                assert part.is_running() or part.is_expected_to_end, part.log.read_text()[-2000:]
+            return self.gauge("turnwright_workers") == workers
+
+        wait_until(is_ready, within_s=30)
 
     def gauge(self, name: str) -> float | None:
         """The sum of a metric's samples; None while nobody answers."""
@@ -236,7 +249,10 @@ class Platform:
 
 @contextmanager
 def running_platform(folder: Path, setup: Setup) -> Iterator[Platform]:
-    """A whole platform for the tests of a module; afterwards it must owe nothing and have logged no traceback."""
+    """A whole platform for the tests of a module.
+
+    Afterwards it must owe nothing, fold to the states it stored, and have logged no traceback.
+    """
     with ExitStack() as held:
         vendor = held.enter_context(Vendor())
         platform = Platform(folder, setup, vendor)
@@ -249,7 +265,9 @@ def running_platform(folder: Path, setup: Setup) -> Iterator[Platform]:
             platform.start_beat()
         platform.wait_ready(workers=setup.workers)
         yield platform
+        vendor.release()
         wait_until(lambda: platform.gauge("turnwright_due") == 0)
+        assert assert_refolds(platform.log_store.url, BUILT_IN) > 0
     assert "Traceback" not in platform.logs(), platform.logs()
     for recorded in vendor.requests:
         assert_sendable(recorded.asked.messages)

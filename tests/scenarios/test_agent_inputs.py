@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from services.streams.vocabulary import LLMSettled, ToolSettled, TurnSettled
+from services.streams.vocabulary import LLMCancelRequested, LLMSettled, ToolSettled, TurnSettled
 from tests.fakes.llm_scripts import Answer, Stall
 from tests.scenarios.agent_session import Session
 from tests.scenarios.platform import Platform, Setup, installed_site, running_platform
@@ -164,8 +165,13 @@ def test_a_turn_ends_within_its_patience_when_the_holder_died(platform: Platform
     holder = session.events("llm.started")[0]
     pid = int(bytes(holder.payload).decode().split('"incarnation":"')[1].split("-")[1])
     [part] = [each for each in platform.parts.values() if each.pid == pid]
-    part.process.send_signal(19)
+    part.process.send_signal(signal.SIGSTOP)
     session.command("cancel")
+    why = session.wait_why("cancelling", within_s=1.8)
+    asked = session.events("llm.cancel_requested")[0]
+    assert why.wait is not None
+    assert why.wait.since == asked.created_at
+    assert why.wait.until == asked.decode(LLMCancelRequested).deadline
     [settled] = session.settled()
     assert (settled.outcome, settled.reason) == ("cancelled", "holder_silent")
     part.kill()

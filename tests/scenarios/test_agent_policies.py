@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -180,7 +181,7 @@ def test_a_debounced_session_says_until_when(platform: Platform) -> None:
 
 def test_debouncing_slides_to_ten_times_the_time_at_most_and_loses_nothing(platform: Platform) -> None:
     session = Session(platform, agent="chatty")
-    offsets = []
+    offsets: list[int] = []
     while not session.turns():
         offsets.append(session.say(f"word {len(offsets)}"))
     session.wait_until(
@@ -190,7 +191,7 @@ def test_debouncing_slides_to_ten_times_the_time_at_most_and_loses_nothing(platf
     inputs = {e.offset: e.created_at for e in session.events("input.received")}
     before = [at for offset, at in inputs.items() if offset < began.offset]
     first, last = before[0], before[-1]
-    gaps = [b - a for a, b in zip(before, before[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(before)]
     waited = began.created_at - first
     assert waited <= LONGEST_MS + SLACK_MS
     assert max(gaps) < DEBOUNCE_MS or waited < LONGEST_MS

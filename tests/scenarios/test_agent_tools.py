@@ -47,7 +47,11 @@ def after_deaths(platform: Platform, session: Session, *, deaths: int) -> None:
 
 def test_calls_of_one_answer_run_in_parallel_and_the_model_is_told_all_results(platform: Platform) -> None:
     session = Session(platform)
-    wanted = [("wait", '{"seconds": 0.6}'), ("look_up", '{"country": "France"}'), ("wait", '{"seconds": 0.6}')]
+    wanted = [
+        ("wait", '{"seconds": 0.6}'),
+        ("look_up", '{"country": "France"}'),
+        ("wait", '{"seconds": 0.6}'),
+    ]
     platform.vendor.will(session.id, calls(*wanted, text="Let me see."), said("Paris, after a while."))
     session.say("wait and look")
     [settled] = session.settled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,8 @@ def test_a_reader_sees_the_answer_grow_and_resumes_without_gap_or_repeat(platfor
     platform.vendor.will(session.id, Answer(pieces=(*words, finished), gap_s=0.1))
     with _followed(platform, session, after=0) as live:
         session.say("count")
-        deltas, seen = [], []
+        deltas: list[dict[str, Any]] = []
+        seen: list[dict[str, Any]] = []
         while not seen or seen[-1]["type"] != "turn.settled" or seen[-1]["payload"]["turn"] != 2:
             frame = live.frame()
             if frame.get("event") == "delta":
@@ -169,4 +171,3 @@ def _followed(platform: Platform, session: Session, *, after: int) -> Iterator[L
     headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
     with platform.http.stream("GET", f"{session.path}/events", headers=headers) as response:
         yield Live(response)
-

@@ -58,8 +58,7 @@ class Vendor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for gate in self._gates:
-            gate.open()
+        self.release()
         self.server.__exit__(kind, error, traceback)
 
     @property
@@ -77,6 +76,11 @@ class Vendor:
         self._gates.append(gate)
         self._scripts[session].append(gate)
         return gate
+
+    def release(self) -> None:
+        """Open all gates that are still closed."""
+        for gate in self._gates:
+            gate.open()
 
     def asked(self, session: str) -> list[ChatRequest]:
         """The requests of a session, in order."""

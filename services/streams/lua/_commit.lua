@@ -2,7 +2,7 @@
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
 --      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
 --      14 parked(zset) 15.. job hashes and blobs(string), by index
--- c: {stream, rev, read_to, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
+-- c: {stream, rev, read_to, at: time of its events, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
 --     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect}], settles: [{k, kind, id, token}], cancels: [{k, id}],
 --     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, keep_s, incarnation, channel, cancel_channel}
 local DUE = { llm = 8, tool = 9, deliver = 10 }
@@ -48,8 +48,8 @@ end
 local function write_job(c, j, now)
   local claimed = j.claim
   redis.call('HSET', KEYS[j.k], 'kind', j.kind, 'stream', c.stream, 'state', claimed and 'started' or 'requested',
-    'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', now + j.delay_ms,
-    'since', now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect)
+    'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', (c.at or now) + j.delay_ms,
+    'since', c.at or now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect)
   if claimed then
     redis.call('ZADD', KEYS[11], now, j.kind .. '|' .. j.id)
   else
@@ -81,7 +81,7 @@ local function write_commit(c, op, mark, head, found, resumed, now)
   end
   local moved = head == c.read_to
   local made
-  made, head = write_events(KEYS[1], op, mark, bodies, blobs, head, found, now)
+  made, head = write_events(KEYS[1], op, mark, bodies, blobs, head, found, c.at or now)
   local row = { 'HSET', KEYS[2], 'rev', c.rev + 1, 'op', op }
   local function set(name, value)
     row[#row + 1] = name

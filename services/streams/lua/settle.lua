@@ -44,7 +44,7 @@ for i, e in ipairs(h.events) do
   blobs[i] = e.b > 0 and { key = KEYS[e.b], id = e.id } or false
 end
 local made
-made, head = write_events(KEYS[1], h.op, 1, bodies, blobs, head, found, now)
+made, head = write_events(KEYS[1], h.op, 1, bodies, blobs, head, found, ride and ride.at or now)
 settle_job(KEYS[h.job.k], h.job.kind, h.job.id, h.job.token, h.job.keep_s)
 redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
 local reply = { offsets = made, head = head, now = now, why = why }

@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PYTEST_ARGS ?= -n auto --dist loadfile
 PACKAGES = services tasks web deploy turnwright tests
 
-.PHONY: up test check bench install install-dev lock
+.PHONY: up test check bench kill-test install install-dev lock
 
 up: install
 	@exec $(BIN)/turnwright up
@@ -21,6 +21,10 @@ check: install-dev
 
 bench: install-dev
 	@$(BIN)/python -m tests.benchmarks
+
+# 500 turns under kill -9 of everything. KILL_TEST_ARGS="--seed 7" repeats a plan.
+kill-test: install-dev
+	@$(BIN)/python -m tests.chaos $(KILL_TEST_ARGS)
 
 # The environment: content of the lock files decides, so a second run does nothing.
 install:

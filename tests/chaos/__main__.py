@@ -1,4 +1,4 @@
-"""`make kill-test`: 500 turns under at least 40 counted kills, with figures.
+"""`make kill-test`: 500 turns under at least 40 counted kills, in three variants, with figures.
 
 `python -m tests.chaos [--seed N] [--turns N] [--variant NAME] [--short] [--keep FOLDER]`
 """

@@ -38,6 +38,11 @@ class Variant:
     timings: Mapping[str, float] = field(default_factory=dict)
     stop_s: float = 0.0
 
+    @property
+    def kills(self) -> int:
+        """How many random kills are planned."""
+        return sum(act.what == "kill" for act in self.acts)
+
 
 @dataclass(slots=True, kw_only=True)
 class Result:

@@ -23,6 +23,8 @@ What = Literal["kill", "fault", "stop"]
 WORKER = "worker"
 DEATHS_LIMIT = 3
 GAP_S = (0.8, 2.2)
+# Two, as one may have ended and not been seen yet.
+LEAST_OPEN = 2
 HIT_WITHIN_S = 60.0
 LOOK_S = 0.02
 
@@ -167,7 +169,7 @@ class Monkey:
 
     def _aim(self, act: Act, role: str, pid: int) -> Blow | None:
         blow = self._blow(act, role, pid, time.time())
-        return blow if blow.open else None
+        return blow if len(blow.open) >= LEAST_OPEN else None
 
     def _blow(self, act: Act, role: str, pid: int, at: float) -> Blow:
         waiting = [f"{ack.session}@{ack.offset}" for ack in self._ledger.open()]

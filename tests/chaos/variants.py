@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from services.faults import POINTS
 from tests.chaos.campaign import Variant
 from tests.chaos.monkey import fault, kill, stop
+
+ROLES = ("worker", "web", "web-child", "supervisor", "beat", "broker", "log")
+WORKERS = ("worker", "worker", "worker")
 
 # A stream whose taker died waits out the grace, a stopped worker's jobs wait out its lease.
 QUICK = {"take_grace_s": 3.0}
@@ -43,25 +47,16 @@ SHORT = (
     ),
 )
 
-_ALL_POINTS = (
-    "web.appended",
-    "advance.taken",
-    "advance.committed",
-    "llm.claimed",
-    "llm.streaming",
-    "llm.answered",
-    "llm.settled",
-    "tool.claimed",
-    "tool.ran",
-)
-_ALL_ROLES = ("worker", "worker", "worker", "web", "web-child", "supervisor", "beat", "broker", "log")
-
 LONG = (
-    Variant(name="plain", turns=240, acts=(*map(kill, _ALL_ROLES * 2), *map(fault, _ALL_POINTS))),
+    Variant(
+        name="plain",
+        turns=240,
+        acts=(*map(kill, (*ROLES, *ROLES, *WORKERS, *WORKERS, "log", "web", "broker")), *map(fault, POINTS)),
+    ),
     Variant(
         name="no-shortcuts",
         turns=130,
-        acts=(*map(kill, (*_ALL_ROLES, "worker", "log", "broker")), *map(fault, _ALL_POINTS)),
+        acts=(*map(kill, (*ROLES, *WORKERS, "log", "broker")), *map(fault, POINTS)),
         shortcuts=False,
         timings=QUICK,
     ),
@@ -70,8 +65,8 @@ LONG = (
         turns=130,
         acts=(
             *(stop() for _ in range(8)),
-            *map(kill, (*_ALL_ROLES, "worker", "log", "web")),
-            *map(fault, _ALL_POINTS),
+            *map(kill, (*ROLES, *WORKERS, "log", "web")),
+            *map(fault, POINTS),
         ),
         timings=LEASES,
         stop_s=4.5,

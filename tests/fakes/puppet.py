@@ -22,9 +22,10 @@ from services.processors.contract import (
     StartJob,
 )
 from services.streams.event import Event, EventInput, JobId, StreamId
-from services.streams.vocabulary import StreamCreated, StreamPaused
+from services.streams.vocabulary import JobStarted, StreamCreated, StreamPaused
 
 Kind = Literal["llm", "tool"]
+STARTS = ("llm.started", "tool.started")
 OUTCOMES = ("llm.settled", "tool.settled")
 
 
@@ -37,12 +38,16 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to decide. Jobs are `<kind>:<name>`; `to` are streams; `wake` is epoch ms."""
+    """What to decide. Jobs are `<kind>:<name>`; `to` are streams; `wake` is epoch ms.
+
+    `end` settles jobs as far as the state knows them to be open, `settle` whatever the state says.
+    """
 
     emit: int = 0
     size: int = 0
     jobs: tuple[str, ...] = ()
     settle: tuple[Ending, ...] = ()
+    end: tuple[str, ...] = ()
     cancel: tuple[str, ...] = ()
     to: tuple[str, ...] = ()
     wake: int = 0
@@ -58,8 +63,14 @@ class Did(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
 
 
+class Owes(msgspec.Struct, frozen=True):
+    """A job was asked for, or has its outcome."""
+
+    job: str
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What was reduced so far."""
+    """What was reduced so far. `open` counts the attempts of jobs without an outcome."""
 
     told: int = 0
     told_sum: int = 0
@@ -67,6 +78,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     did_sum: int = 0
     outcomes: int = 0
     wake: int = 0
+    open: dict[str, int] = {}
 
 
 class Puppet(Processor[Seen]):
@@ -75,8 +87,8 @@ class Puppet(Processor[Seen]):
     contract = Contract(
         name="puppet",
         version=1,
-        consumes=frozenset({"puppet.told", "puppet.did", "puppet.woke", *OUTCOMES}),
-        emits=frozenset({"puppet.did", "puppet.woke", "stream.paused"}),
+        consumes=frozenset({"puppet.told", "puppet.did", "puppet.owes", "puppet.woke", *STARTS, *OUTCOMES}),
+        emits=frozenset({"puppet.did", "puppet.owes", "puppet.woke", "stream.paused", *OUTCOMES}),
     )
     state = Seen
 
@@ -93,8 +105,15 @@ class Puppet(Processor[Seen]):
                 return msgspec.structs.replace(state, did=state.did + 1, did_sum=state.did_sum + of)
             case "puppet.woke":
                 return msgspec.structs.replace(state, wake=0)
+            case "puppet.owes":
+                job = event.decode(Owes).job
+                return msgspec.structs.replace(state, open={**state.open, job: 0})
+            case "llm.started" | "tool.started":
+                job, attempt = _named(event), event.decode(JobStarted).attempt
+                return msgspec.structs.replace(state, open={**state.open, job: attempt})
             case _:
-                return msgspec.structs.replace(state, outcomes=state.outcomes + 1)
+                left = {job: n for job, n in state.open.items() if job != _named(event)}
+                return msgspec.structs.replace(state, outcomes=state.outcomes + 1, open=left)
 
     def react(self, state: Seen, event: Event, moment: Moment) -> Sequence[Decision]:
         """Do what it says."""
@@ -103,7 +122,8 @@ class Puppet(Processor[Seen]):
         told = event.decode(Told)
         return [
             *(_did(event, n, told.size) for n in range(1 + told.emit)),
-            *(_start(moment, job) for job in told.jobs),
+            *(one for job in told.jobs for one in _start(moment, job)),
+            *(one for job in told.end if job in state.open for one in _end(moment, job, state.open[job])),
             *(
                 SettleJob(kind=e.kind, id=JobId(f"{moment.stream}@{e.name}"), token=e.token)
                 for e in told.settle
@@ -136,9 +156,31 @@ def _did(event: Event, n: int, size: int) -> Emit:
     return Emit(EventInput(type="puppet.did", payload=msgspec.Raw(msgspec.json.encode(did))))
 
 
-def _start(moment: Moment, job: str) -> StartJob:
+def outcome_of(job: JobId, kind: Kind = "llm") -> EventInput:
+    """The outcome of a job."""
+    payload = msgspec.Raw(msgspec.json.encode(Owes(job)))
+    return EventInput(type=f"{kind}.settled", payload=payload)
+
+
+def _named(event: Event) -> str:
+    kind = event.type.partition(".")[0]
+    return f"{kind}:{event.decode(Owes).job.partition('@')[2]}"
+
+
+def _parsed(moment: Moment, job: str) -> tuple[Kind, JobId]:
     kind, _, name = job.partition(":")
-    return StartJob(kind="llm" if kind == "llm" else "tool", id=JobId(f"{moment.stream}@{name}"))
+    return "llm" if kind == "llm" else "tool", JobId(f"{moment.stream}@{name}")
+
+
+def _start(moment: Moment, job: str) -> Sequence[Decision]:
+    kind, id = _parsed(moment, job)
+    owes = EventInput(type="puppet.owes", payload=msgspec.Raw(msgspec.json.encode(Owes(job))))
+    return Emit(owes), StartJob(kind=kind, id=id)
+
+
+def _end(moment: Moment, job: str, token: int) -> Sequence[Decision]:
+    kind, id = _parsed(moment, job)
+    return SettleJob(kind=kind, id=id, token=token), Emit(outcome_of(id, kind))
 
 
 def _pass_on(to: str, event: Event) -> AppendTo:

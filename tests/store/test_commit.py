@@ -12,13 +12,13 @@ from services.processors.advance import Held
 from services.processors.contract import Contract
 from services.processors.rows import rows_of
 from services.streams.event import EventInput, JobId, StreamId
-from tests.fakes.puppet import CREATED, Did, Ending, Puppet, Seen, Told, tell
+from tests.fakes.puppet import CREATED, Did, Ending, Puppet, Seen, Told, outcome_of, tell
 from tests.fakes.store_stage import Stage
 
 S = StreamId("s")
 
 
-OUTCOME = EventInput(type="llm.settled", payload=msgspec.Raw(b"{}"))
+OUTCOME = outcome_of(JobId("s@1"))
 
 
 class NewerPuppet(Puppet):

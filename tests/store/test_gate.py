@@ -8,7 +8,7 @@ from services.errors import NotFound
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.log import Gated
 from services.streams.vocabulary import StreamPaused, StreamResumed
-from tests.fakes.puppet import CREATED, Ending, Told, tell
+from tests.fakes.puppet import CREATED, Ending, Told, outcome_of, tell
 from tests.fakes.store_stage import Hand, Stage
 
 S = StreamId("s")
@@ -107,7 +107,7 @@ def test_a_job_claimed_before_the_pause_may_settle_during_it(stage: Stage, hand:
     held, _ = hand.take_job("llm", JOB)
     pause(stage)
 
-    outcome = EventInput(type="llm.settled", payload=tell().payload)
+    outcome = outcome_of(JOB)
     assert hand.advancer.settle(held, [outcome], hand.advancer.stand(S)) is not None
 
 

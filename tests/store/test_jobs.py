@@ -8,14 +8,14 @@ import pytest
 from services.errors import Revoked
 from services.jobs.claims import Released
 from services.processors.advance import Held
-from services.streams.event import EventInput, JobId, StreamId
+from services.streams.event import JobId, StreamId
 from services.streams.vocabulary import AttemptEnded, JobStarted
-from tests.fakes.puppet import CREATED, Seen, Told, tell
+from tests.fakes.puppet import CREATED, Seen, Told, outcome_of, tell
 from tests.fakes.store_stage import LEASE_MS, Hand, Stage
 
 S = StreamId("s")
 JOB = JobId("s@1")
-OUTCOME = EventInput(type="llm.settled", payload=msgspec.Raw(b"{}"))
+OUTCOME = outcome_of(JobId("s@1"))
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""What streams, commits, jobs and outboxes should do, as plain lists and dicts. No store, no scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.fakes.puppet import Told
+
+LEASE_MS = 15_000
+GONE = -1
+Happened = tuple[str, object]
+Place = Literal["due", "held", "parked", "settled"]
+
+
+class Dead(Exception):
+    """The hand has no lease."""
+
+
+@dataclass
+class Job:
+    """One job: where it is, how often it was claimed, what of that cost nothing."""
+
+    kind: str
+    stream: str
+    place: Place
+    at: int
+    token: int = 0
+    free: int = 0
+    holder: str = ""
+
+
+@dataclass
+class Entry:
+    """Something owed to another stream."""
+
+    target: str
+    text: str
+    arrived: bool = False
+
+
+@dataclass
+class Stream:
+    """One stream: its events, how far they are reduced, and which of the rest need no reaction."""
+
+    events: list[Happened] = field(default_factory=list)
+    keys: dict[str, int] = field(default_factory=dict)
+    outbox: list[Entry] = field(default_factory=list)
+    at: int = 0
+    own: tuple[int, int] = (0, 0)
+    rev: int = 0
+    paused: bool = False
+
+    def unanswered(self) -> list[int]:
+        """Offsets behind the checkpoint that are still to be reacted to."""
+        return [n for n in range(self.at + 1, len(self.events) + 1) if not self.own[0] <= n <= self.own[1]]
+
+
+@dataclass
+class Draft:
+    """What one commit is going to write."""
+
+    read_to: int
+    events: list[Happened] = field(default_factory=list)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    pauses: bool = False
+
+
+class Model:
+    """All streams of a key space, and who may work on them until when."""
+
+    def __init__(self, streams: tuple[str, ...]) -> None:
+        self.streams = {name: Stream() for name in streams}
+        self.jobs: dict[str, Job] = {}
+        self.leases: dict[str, int] = {}
+        self.now = 0
+
+    def is_alive(self, hand: str) -> bool:
+        """Whether the hand's lease lasts."""
+        return self.leases.get(hand, GONE) > self.now
+
+    def append(self, name: str, told: Told, key: str | None = None) -> tuple[int, bool]:
+        """Where the event is, and whether it was there before."""
+        stream = self.streams[name]
+        if key is not None and key in stream.keys:
+            return stream.keys[key], True
+        if not stream.events:
+            stream.events.append(("stream.created", None))
+        stream.events.append(("puppet.told", told))
+        if key is not None:
+            stream.keys[key] = len(stream.events)
+        return len(stream.events), False
+
+    def gate(self, name: str, *, pause: bool) -> None:
+        """Pause or resume, where that changes anything."""
+        stream = self.streams[name]
+        if stream.paused == pause:
+            return
+        stream.paused = pause
+        stream.events.append(("stream.paused" if pause else "stream.resumed", None))
+        for job in self._jobs_of(name, "parked"):
+            job.place, job.at = "due", self.now
+
+    def draft(self, name: str, hand: str, *, claims: bool, outcome: Happened | None = None) -> Draft:
+        """What a commit writes that reads everything there is, and `outcome` behind it. Raises: Dead."""
+        stream = self.streams[name]
+        events = [*stream.events, *([outcome] if outcome else [])]
+        unanswered = [*stream.unanswered(), *([len(events)] if outcome else [])]
+        draft = Draft(read_to=len(events))
+        takes = claims and not stream.paused
+        for offset in unanswered:
+            type_, told = events[offset - 1]
+            if type_ == "puppet.told":
+                assert isinstance(told, Told)
+                self._react(name, draft, [*events, *draft.events], offset, told, hand if takes else "")
+        if any(job.place == "held" for job in draft.jobs.values()) and not self.is_alive(hand):
+            raise Dead
+        return draft
+
+    def _react(
+        self, name: str, draft: Draft, seen: list[Happened], offset: int, told: Told, hand: str
+    ) -> None:
+        open_jobs = _open(seen)
+        draft.events += [("puppet.did", offset)] * (1 + told.emit)
+        for job in told.jobs:
+            kind, _, id = job.partition(":")
+            made = Job(kind, name, "held" if hand else "due", self.now, 1 if hand else 0, 0, hand)
+            draft.jobs[f"{name}@{id}"] = made
+            draft.events.append(("puppet.owes", job))
+            if hand:
+                draft.events.append((f"{kind}.started", (f"{name}@{id}", 1)))
+        for job in told.end:
+            if job in open_jobs:
+                kind, _, id = job.partition(":")
+                draft.ended.append(f"{name}@{id}")
+                draft.events.append((f"{kind}.settled", f"{name}@{id}"))
+        draft.entries += [Entry(target, f"from {offset}") for target in told.to]
+        if told.pause:
+            draft.pauses = True
+            draft.events.append(("stream.paused", None))
+
+    def commit(self, name: str, draft: Draft) -> None:
+        """Write a draft; others may have appended since."""
+        stream = self.streams[name]
+        head = len(stream.events)
+        first = head + 1
+        stream.events += draft.events
+        last = len(stream.events)
+        if head == draft.read_to:
+            stream.at, stream.own = last, (0, 0)
+        else:
+            stream.at, stream.own = draft.read_to, ((first, last) if draft.events else (0, 0))
+        stream.rev += 1
+        stream.paused = stream.paused or draft.pauses
+        stream.outbox += draft.entries
+        self.jobs.update(draft.jobs)
+        for id in draft.ended:
+            self.jobs[id].place = "settled"
+
+    def claim(self, hand: str, id: str) -> Job | None:
+        """The job, when the hand has it now. Raises: Dead."""
+        if not self.is_alive(hand):
+            raise Dead
+        job = self.jobs.get(id)
+        if job is None or job.place != "due" or job.at > self.now:
+            return None
+        if self.streams[job.stream].paused:
+            job.place = "parked"
+            return None
+        job.place, job.holder = "held", hand
+        job.token += 1
+        self.streams[job.stream].events.append((f"{job.kind}.started", (id, job.token)))
+        return job
+
+    def holds(self, id: str, token: int) -> bool:
+        """Whether a claim still counts."""
+        job = self.jobs[id]
+        return job.place == "held" and job.token == token
+
+    def settle(self, id: str) -> None:
+        """A held job has its outcome."""
+        job = self.jobs[id]
+        job.place = "settled"
+        self.streams[job.stream].events.append((f"{job.kind}.settled", id))
+
+    def release(self, id: str, *, delay_ms: int, free: bool) -> None:
+        """A held job is due again."""
+        job = self.jobs[id]
+        job.place, job.at = "due", self.now + delay_ms
+        job.free += free
+        self.streams[job.stream].events.append((f"{job.kind}.attempt_failed", id))
+
+    def reap(self, hand: str, *, proven: bool) -> int:
+        """Free what a hand held; how many jobs that were."""
+        if self.is_alive(hand) and not proven:
+            return 0
+        self.leases[hand] = GONE
+        held = [job for job in self.jobs.values() if job.place == "held" and job.holder == hand]
+        for job in held:
+            job.place, job.at = "due", self.now
+            job.free += proven
+        return len(held)
+
+    def deliver(self, name: str, *, crash_before: int | None = None) -> None:
+        """Deliver everything owed, or only what comes before the `crash_before`-th new arrival."""
+        stream = self.streams[name]
+        for n, entry in enumerate(stream.outbox):
+            if n == crash_before:
+                return
+            if not entry.arrived:
+                self.append(entry.target, Told(text=entry.text))
+                entry.arrived = True
+        stream.outbox = []
+
+    def _jobs_of(self, name: str, place: Place) -> list[Job]:
+        return [job for job in self.jobs.values() if job.stream == name and job.place == place]
+
+
+def _open(seen: list[Happened]) -> set[str]:
+    """Jobs that were asked for and have no outcome, as `<kind>:<name>`."""
+    found: set[str] = set()
+    for type_, detail in seen:
+        if type_ == "puppet.owes":
+            found.add(str(detail))
+        elif type_ in ("llm.settled", "tool.settled"):
+            found.discard(f"{type_.partition('.')[0]}:{str(detail).partition('@')[2]}")
+    return found

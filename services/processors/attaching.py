@@ -16,6 +16,11 @@ PAGE = 100
 PAUSE_S = 0.2
 
 
+def attachment_key(name: str) -> str:
+    """The idempotency key of an attachment: whoever attaches, a stream hears of it once."""
+    return f"processor.attached:{name}"
+
+
 class Attacher:
     """Goes once through all streams, newest first. Any number may run: the event's key is the same."""
 
@@ -61,6 +66,6 @@ class Attacher:
             event = EventInput.of(
                 "processor.attached",
                 ProcessorAttached(name=name, version=version),
-                key=f"processor.attached:{name}",
+                key=attachment_key(name),
             )
             self._log.append(stream, [event], if_exists=True, existing_wins=True)

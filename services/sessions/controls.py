@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from services.errors import Conflict, Invalid, NotFound, NotPending
 from services.processors.agent.state import offsets
+from services.processors.attaching import attachment_key
 from services.processors.contract import Contract
 from services.sessions.conversation import Edits
 from services.sessions.inspection import Explain, Inspection, inspect
@@ -111,8 +112,13 @@ class Controls:
         seen = inspect(self._log, self._explain, stream)
         if any(each.name == name for each in seen.processors):
             return Commanded(session=stream, offset=seen.head, changed=False)
-        payload = ProcessorAttached(name=name, version=contract.version)
-        return self._append(stream, EventInput.of("processor.attached", payload))
+        event = EventInput.of(
+            "processor.attached",
+            ProcessorAttached(name=name, version=contract.version),
+            key=attachment_key(name),
+        )
+        done = self._log.append(stream, [event], if_exists=True, existing_wins=True)
+        return Commanded(session=stream, offset=done.offsets[0], changed=not done.duplicates[0])
 
     def unpark(self, stream: StreamId, name: str, *, skip: bool) -> Commanded:
         """Let a parked processor try again, or with `skip` pass by the event it stumbled over.

@@ -122,6 +122,7 @@ class Platform:
         self.broker = EmbeddedStore(kind="broker", socket=self.sockets / "broker.sock", folder=self.sockets)
         record_stores(self.home, log=self.log_store.url, broker=self.broker.url)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.http = httpx2.Client(
             base_url=self.url,
@@ -182,6 +183,17 @@ class Platform:
             return self.gauge("turnwright_workers") == workers
 
         wait_until(is_ready, within_s=30)
+
+    def revive(self) -> int:
+        """Start workers that died by themselves anew, as a supervisor would; how many those were."""
+        dead = [part for part in self.parts.values() if not part.is_running() and not part.is_expected_to_end]
+        for part in dead:
+            self.start_worker(part.name)
+        return len(dead)
+
+    def configure(self, config: str) -> None:
+        """Write another configuration; processes that start from now on read it."""
+        (self.folder / "turnwright.toml").write_text(config)
 
     def gauge(self, name: str) -> float | None:
         """The sum of a metric's samples; None while nobody answers."""

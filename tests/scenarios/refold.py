@@ -7,8 +7,8 @@ from contextlib import closing
 
 import msgspec
 
-from services.processors.unit import AnyProcessor
 from services.processors.rows import Row, rows_of
+from services.processors.unit import AnyProcessor
 from services.streams.event import Event, StreamId
 from services.streams.keys import Keys
 from services.streams.log import Log

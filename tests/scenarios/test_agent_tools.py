@@ -36,9 +36,7 @@ def after_deaths(platform: Platform, session: Session, *, deaths: int) -> None:
     """Start killed workers anew until the session's turn is settled."""
 
     def settled() -> bool:
-        for part in list(platform.parts.values()):
-            if not part.is_running():
-                platform.start_worker(part.name)
+        platform.revive()
         return bool(session.events("turn.settled"))
 
     wait_until(settled, within_s=20 + 5 * deaths)

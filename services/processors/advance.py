@@ -119,7 +119,7 @@ class Advancer:
         claimer: Claimer,
         *,
         watch: Watch = watch_nothing,
-        guilty: Sequence[str] = (),
+        guilty: Mapping[str, int] = {},
     ) -> Advanced:
         for left in reversed(range(ATTEMPTS)):
             loaded = self._load(stream)

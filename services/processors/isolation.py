@@ -1,9 +1,9 @@
 """Finding the processor that crashes or hangs whoever runs it.
 
-After three counted takes without a commit a stream is run in isolation: the name of each processor is
-written down before it runs. One that three such runs ended in, together with their process, is guilty and
-parked. Runs that go on at the same time prove nothing: appends to a busy stream make it due again and again.
-Writes fields `<stream>|now|<run>` and `<stream>|ended|<name>` of the hash `takes-advance`.
+After three counted takes without a commit a stream is run in isolation: each processor, and the event it is
+given, are written down before it runs. One that three such runs ended in, together with their process, is
+guilty and parked. Runs that go on at the same time prove nothing: a busy stream is due again and again.
+Writes fields `<stream>|now|<run>`, `|ended|<name>` and `|at|<name>` of the hash `takes-advance`.
 """
 
 from __future__ import annotations
@@ -31,26 +31,31 @@ class Isolation:
         )
         self._stream, self._incarnation = stream, incarnation
         self._mark = f"{stream}|now|{uuid.uuid4().hex}"
-        self._current = ""
+        self._current = ("", 0)
 
-    def begin(self) -> list[str]:
-        """Note in whom earlier isolated runs ended; the names of those that are guilty now."""
+    def begin(self) -> dict[str, int]:
+        """Note in whom earlier isolated runs ended; those that are guilty now, and at which event they last did."""
         fields, alive = self._look()
         for mark, run in fields.items():
-            name, _, incarnation = run.partition("|")
-            if mark.startswith(f"{self._stream}|now|") and incarnation not in alive:
-                self._count(mark, name)
+            if mark.startswith(f"{self._stream}|now|"):
+                name, offset, incarnation = run.split("|")
+                if incarnation not in alive:
+                    self._count(mark, name, int(offset))
         fields, _ = self._look()
         prefix = f"{self._stream}|ended|"
         ended = {field.removeprefix(prefix): n for field, n in fields.items() if field.startswith(prefix)}
-        return [name for name, count in ended.items() if int(count) >= ENDED_RUNS]
+        return {
+            name: int(fields[f"{self._stream}|at|{name}"])
+            for name, count in ended.items()
+            if int(count) >= ENDED_RUNS
+        }
 
-    def watch(self, name: str) -> None:
-        """`name` is about to run."""
-        if name != self._current:
-            self._current = name
+    def watch(self, name: str, offset: int) -> None:
+        """`name` is about to be given the event at `offset`."""
+        if (name, offset) != self._current:
+            self._current = (name, offset)
             with translated():
-                self._store.client.hset(self._hash, self._mark, f"{name}|{self._incarnation}")
+                self._store.client.hset(self._hash, self._mark, f"{name}|{offset}|{self._incarnation}")
 
     def end(self, *, committed: bool) -> None:
         """The run came back: nobody crashed. Only a commit forgets earlier ends."""
@@ -60,8 +65,9 @@ class Isolation:
         with translated():
             self._store.client.hdel(self._hash, *fields)
 
-    def _count(self, mark: str, name: str) -> None:
+    def _count(self, mark: str, name: str, offset: int) -> None:
         with translated():
+            self._store.client.hset(self._hash, f"{self._stream}|at|{name}", str(offset))
             # Of two that see the same mark, the one that removes it counts it.
             if self._store.client.hdel(self._hash, mark):
                 self._store.client.hincrby(self._hash, f"{self._stream}|ended|{name}", 1)

@@ -103,13 +103,14 @@ def plan(
     claimer: Claimer = claim_nothing,
     *,
     watch: Watch = watch_nothing,
-    guilty: Sequence[str] = (),
+    guilty: Mapping[str, int] = {},
 ) -> Plan:
-    """Plan the next commit. A processor's fault parks that processor only; so does being `guilty` of crashes.
+    """Plan the next commit. A processor's fault parks that processor only; so does being
+    `guilty` of crashes or hangs at an offset.
 
     Raises: NewerVersion.
     """
-    faults = [Fault(name, reading.at + 1, "CrashOrHang") for name in guilty]
+    faults = [Fault(name, offset, "CrashOrHang") for name, offset in guilty.items()]
     events = list(reading.events)
     while True:
         try:

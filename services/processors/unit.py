@@ -12,11 +12,11 @@ from services.processors.rows import Row, encode_row
 from services.streams.event import Event
 
 AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
-Watch = Callable[[str], None]
-"""Hears the name of the processor that is about to run."""
+Watch = Callable[[str, int], None]
+"""Hears the name of the processor that is about to run, and the offset of the event it is given."""
 
 
-def watch_nothing(name: str) -> None:
+def watch_nothing(name: str, offset: int) -> None:
     """The watch of an ordinary run."""
 
 
@@ -41,7 +41,7 @@ class Unit:
     def reduce(self, event: Event) -> None:
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return
-        self.watch(self.name)
+        self.watch(self.name, event.offset)
         try:
             self.state = self.processor.reduce(self.state, event)
         except Exception as error:
@@ -50,14 +50,14 @@ class Unit:
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return ()
-        self.watch(self.name)
+        self.watch(self.name, event.offset)
         try:
             return self._checked(self.processor.react(self.state, event, moment))
         except Exception as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
-        self.watch(self.name)
+        self.watch(self.name, offset)
         try:
             wakes = self.processor.wakes_at(self.state)
             if wakes is None or wakes > moment.now_ms:

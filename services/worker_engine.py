@@ -52,6 +52,7 @@ class WorkerEngine(Engine):
             self.running,
             self.tools,
             allowed=lambda name: self._agent_config(name).tools,
+            may_start=lambda: self.lease.remaining_s() > 0,
             faults=self.faults,
         )
         llm = LLMRunner(

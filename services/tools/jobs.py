@@ -21,7 +21,10 @@ from services.tools.runner import ToolRunner, fault
 
 
 class ToolJobs:
-    """Runs tool jobs in this process. `allowed` gives the tools of an agent by name."""
+    """Runs tool jobs in this process. `allowed` gives the tools of an agent by name.
+
+    `may_start` is asked right before a tool runs: a process that stood still past its lease must not act.
+    """
 
     def __init__(
         self,
@@ -30,10 +33,11 @@ class ToolJobs:
         registry: ToolRegistry,
         *,
         allowed: Callable[[str], Allowed],
+        may_start: Callable[[], bool],
         faults: Faults,
     ) -> None:
         self._log, self._running, self._registry = log, running, registry
-        self._allowed, self._faults = allowed, faults
+        self._allowed, self._may_start, self._faults = allowed, may_start, faults
         self.runner = ToolRunner(registry)
 
     def effect_of(self, tool: str) -> str:
@@ -60,9 +64,12 @@ class ToolJobs:
         if verdict.recovery == "fail":
             return _settled(held, "failed", fault(verdict.reason), verdict.reason)
         call = ToolCall(session=held.stream, call=asked.call)
+        allowed = self._allowed(self._agent(held))
         self._running.add(held, call)
         try:
-            outcome = self.runner.run(asked.name, asked.arguments, call, self._allowed(self._agent(held)))
+            if not self._may_start():
+                return Lost()
+            outcome = self.runner.run(asked.name, asked.arguments, call, allowed)
         finally:
             self._running.remove(held)
         self._faults.at("tool.ran")

@@ -18,7 +18,7 @@ from tests.chaos.machine import TOKEN, Machine
 from tests.chaos.monkey import Act, Monkey
 from tests.chaos.talks import Talks
 from tests.chaos.vendor import Vendor
-from tests.chaos.verdict import Evidence, Verdict, collect, counted, judge, settled_at
+from tests.chaos.verdict import Evidence, Verdict, collect, counted, judge, overdue, settled_at
 from tests.fakes.llm_server import LLMServer
 from tests.worker.waiting import wait_until
 
@@ -92,6 +92,7 @@ class Result:
         cuts = quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
         outcomes = Counter(e.payload["outcome"] for e in self._events("turn.settled"))
         per_job = Counter(call.asked.job for call in self.evidence.calls)
+        last = max((over for over, _ in overdue(self.evidence)), default=0.0)
         blows = Counter(f"{blow.act.what} {blow.act.target}" for blow in self.evidence.blows)
         return "\n".join(
             (
@@ -103,7 +104,8 @@ class Result:
                 f"  {dict(blows)}",
                 f"  {len(self.evidence.calls)} vendor calls for {len(per_job)} requests, "
                 f"{len(self.evidence.notes)} notes written, {self.repeats} HTTP repeats, "
-                f"{len(self.verdict.late)} late calls of stopped processes",
+                f"{len(self.verdict.late)} late calls of stopped processes, "
+                f"the last call noted {last:+.3f} s from its settlement",
                 *(f"  late: {each}" for each in self.verdict.late),
             )
         )

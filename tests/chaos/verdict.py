@@ -139,16 +139,20 @@ def _answered(verdict: Verdict, session: str, events: Sequence[Event]) -> None:
             verdict.blame(session, f"a processor stopped: {event.payload}")
 
 
-def _no_late_calls(verdict: Verdict, evidence: Evidence) -> None:
+def overdue(evidence: Evidence) -> list[tuple[float, Recorded]]:
+    """For every vendor call how long after its request's settlement it was noted; negative is before."""
     ends = {
         event.payload["job"]: event.created_at / 1000
         for events in evidence.events.values()
         for event in events
         if event.type == "llm.settled"
     }
+    return [(call.received_at - ends.get(call.asked.job, 0.0), call) for call in evidence.calls]
+
+
+def _no_late_calls(verdict: Verdict, evidence: Evidence) -> None:
     stops = [blow for blow in evidence.blows if blow.act.what == "stop"]
-    for call in evidence.calls:
-        over = call.received_at - ends.get(call.asked.job, 0.0)
+    for over, call in overdue(evidence):
         if over <= NOTED_WITHIN_S:
             continue
         said = f"the vendor was called {over:.3f} s after {call.asked.job} was settled"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Literal, cast
 
 import msgspec
@@ -32,7 +31,7 @@ from tests.fakes.puppet import CREATED, Did, Owes, Seen, Told, outcome_of, tell
 from tests.fakes.store_proxy import proxy_before
 from tests.fakes.store_servers import console
 from tests.fakes.store_stage import Stage
-from tests.store.stream_model import LEASE_MS, Dead, Happened, Model
+from tests.store.stream_model import LEASE_MS, Dead, Draft, Happened, Model
 
 NAMES = ("a", "b")
 EXAMPLES = 100 if os.environ.get("CI") else 50
@@ -120,6 +119,15 @@ class StreamMachine(RuleBasedStateMachine):
             f"{job.kind}:{id.partition('@')[2]}" for id, job in self.model.jobs.items() if job.stream == name
         )
         return tuple(found[-1:])
+
+    @rule(name=names, data=st.data())
+    def append_and_claim(self, name: str, data: st.DataObject) -> None:
+        """A job that is asked for and claimed in one commit."""
+        told = Told(jobs=(f"llm:{self.made}",))
+        self.made += 1
+        self.plain.log.append(StreamId(name), [tell(told)], create=CREATED)
+        self.model.append(name, told)
+        self._advance(name, self._draw_hand(data), claims=True)
 
     @rule(name=names, pause=st.booleans(), lucky=luck)
     def gate(self, name: str, pause: bool, lucky: bool) -> None:
@@ -215,7 +223,7 @@ class StreamMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def steal(self, data: st.DataObject) -> None:
         """A holder is proven dead and another takes its job; the dead one may yet be heard of."""
-        grip = data.draw(st.sampled_from(self.grips[-4:]))
+        grip = self._draw_grip(data)
         self.model.reap(grip.hand, proven=True)
         for shard in range(self.keys.shards):
             self.plain.relay.reap(shard, grip.hand, proven=True)
@@ -238,25 +246,31 @@ class StreamMachine(RuleBasedStateMachine):
             self.grips.append(Grip(hand, held, real.advancer.stand(held.stream)))
 
     @precondition(lambda self: self.grips)
-    @rule(data=st.data(), rides=st.booleans(), claims=st.booleans(), lucky=luck)
-    def settle(self, data: st.DataObject, rides: bool, claims: bool, lucky: bool) -> None:
-        """Settle by any claim there ever was, with the stream as it stood then or not at all."""
-        grip = data.draw(st.sampled_from(self.grips[-4:]))
+    @rule(
+        data=st.data(),
+        stands=st.sampled_from(["never", "then", "now"]),
+        meanwhile=st.sampled_from(["", "", "append", "advance"]),
+        claims=st.booleans(),
+        lucky=luck,
+    )
+    def settle(self, data: st.DataObject, stands: str, meanwhile: str, claims: bool, lucky: bool) -> None:
+        """Settle by any claim there ever was, with the next commit as it looked a while ago, or without."""
+        grip = self._draw_grip(data)
         held, name = grip.held, str(grip.held.stream)
         real = self._stage(lucky).hand(grip.hand, born=False)
-        standing = grip.standing if rides else None
-        claimer = (real.claimer(),) if claims else ()
+        standing = {"never": None, "then": grip.standing, "now": real.advancer.stand(held.stream)}[stands]
+        if meanwhile == "append":
+            self.plain.log.append(held.stream, [tell()])
+            self.model.append(name, Told())
+        elif meanwhile == "advance":
+            self._advance(name, grip.hand, claims=False)
         kind: Literal["llm", "tool"] = "llm" if held.kind == "llm" else "tool"
+        draft = self._ride(grip, standing, claims=claims)
+        claimer = (real.claimer(),) if claims else ()
         done = real.advancer.settle(held, [outcome_of(held.id, kind)], standing, *claimer)
         if not self.model.holds(held.id, held.token):
             assert done is None
             return
-        stream = self.model.streams[name]
-        draft = None
-        if standing is not None and (standing.rev, standing.head) == (stream.rev, len(stream.events)):
-            with suppress(Dead):
-                outcome = (f"{kind}.settled", str(held.id))
-                draft = self.model.draft(name, grip.hand, claims=claims, outcome=outcome)
         self.model.settle(held.id)
         assert done is not None
         if draft is None:
@@ -267,11 +281,27 @@ class StreamMachine(RuleBasedStateMachine):
             new = Held(kind=job.kind, id=job.id, stream=StreamId(name), token=1)
             self.grips.append(Grip(grip.hand, new, done.standing))
 
+    def _ride(self, grip: Grip, standing: Standing | None, *, claims: bool) -> Draft | None:
+        """The commit that the model lets ride along with a settlement."""
+        stream = self.model.streams[grip.held.stream]
+        if standing is None or (standing.rev, standing.head) != (stream.rev, len(stream.events)):
+            return None
+        outcome = (f"{grip.held.kind}.settled", str(grip.held.id))
+        try:
+            return self.model.draft(grip.held.stream, grip.hand, claims=claims, outcome=outcome)
+        except Dead:
+            return None
+
+    def _draw_grip(self, data: st.DataObject) -> Grip:
+        """A claim there ever was, with a liking for those that still count."""
+        holding = [grip for grip in self.grips if self.model.holds(grip.held.id, grip.held.token)]
+        return data.draw(st.sampled_from([*holding, *holding, *self.grips[-3:]]), label="grip")
+
     @precondition(lambda self: self.grips)
     @rule(data=st.data(), delay_ms=st.sampled_from([0, 30_000]), free=st.booleans(), lucky=luck)
     def release(self, data: st.DataObject, delay_ms: int, free: bool, lucky: bool) -> None:
         """Give back by any claim there ever was."""
-        grip = data.draw(st.sampled_from(self.grips))
+        grip = self._draw_grip(data)
         claims = self._stage(lucky).hand(grip.hand, born=False).claims
         done = claims.release(grip.held, error="x", delay_ms=delay_ms, free=free)
         assert (done is not None) == self.model.holds(grip.held.id, grip.held.token)

@@ -15,7 +15,7 @@ from services.settings import Settings, load_settings, store_addresses
 from services.streams.keys import KINDS
 from services.worker_engine import WorkerEngine
 from tasks.lifecycle import add_lifecycle
-from tasks.work import define_tasks
+from tasks.work import define_tasks, task_name
 
 SOCKET_TIMEOUT_S = 5
 HEALTH_CHECK_S = 3
@@ -32,8 +32,15 @@ def create_app() -> TurnwrightCelery:
     made = TurnwrightCelery("turnwright", set_as_current=False)
     made.add_defaults(lambda: configuration(load_settings()))
     define_tasks(made)
+    made.on_after_finalize.connect(_drop_foreign_tasks, weak=False)
     add_lifecycle(made)
     return made
+
+
+def _drop_foreign_tasks(sender: Celery, **kwargs: object) -> None:
+    """Celery brings tasks of its own: nobody here sends them, so nobody may."""
+    for name in [name for name in sender.tasks if name not in map(task_name, KINDS)]:
+        sender.tasks.unregister(name)
 
 
 def configuration(settings: Settings) -> dict[str, object]:
@@ -60,6 +67,7 @@ def configuration(settings: Settings) -> dict[str, object]:
         "task_ignore_result": True,
         "task_acks_late": False,
         "task_store_errors_even_if_ignored": False,
+        "worker_consumer": "tasks.consumer:HintConsumer",
         "worker_pool": "threads",
         "worker_concurrency": settings.slots,
         "worker_prefetch_multiplier": 1,

@@ -184,9 +184,7 @@ class Worker:
         if not errand.reserve(job):
             return
         stream = stream_of(job)
-        runner = self._runners[kind]
-        blank = Held(kind=kind, id=job, stream=stream, token=0)
-        claim = self._claims.claim(kind, job, effect=runner.effect(blank) if kind == "tool" else "")
+        claim = self._claims.claim(kind, job, effect=self._declared(kind, job))
         if claim is None:
             return
         held = Held(kind=kind, id=job, stream=stream, token=claim.token)
@@ -194,6 +192,15 @@ class Worker:
         following = self._run(held, claim, standing, errand)
         if following is not None:
             self._follow(stream, following, errand)
+
+    def _declared(self, kind: Kind, job: JobId) -> str:
+        """The effect to claim with; the worst for a job that is not there to be claimed, as hints may name any."""
+        if kind != "tool":
+            return ""
+        row = self._claims.look([job])[job]
+        if row is None or row.state != "requested":
+            return "unknown"
+        return self._runners[kind].effect(Held(kind=kind, id=job, stream=stream_of(job), token=row.token))
 
     def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: Errand) -> Advanced | None:
         """Run a claimed job to its end; what the settlement led to, None when nothing more is ours."""

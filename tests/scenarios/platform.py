@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
 from services.streams.admission import SHARDS
 from services.streams.keys import Keys
+from tests.fakes.store_proxy import StoreProxy
 from tests.plugins.install import SOURCES, install_plugin
 from tests.scenarios.refold import assert_refolds
 from tests.scenarios.vendor import Vendor, assert_sendable
@@ -50,12 +52,13 @@ BUILT_IN = (Agent(lambda name: Rules()), Breaker(per_minute=6000, burst=50_000))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a platform is made of. `store_url` and `broker_url` None: the sockets of its own stores."""
+    """What a platform is made of. `with_proxies`: its processes reach the stores through proxies."""
 
     site: Path
     config: str = ""
     workers: int = 1
     with_beat: bool = False
+    with_proxies: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
@@ -120,7 +123,14 @@ class Platform:
         self.sockets = Path(tempfile.mkdtemp(prefix="tw-s-", dir="/tmp"))
         self.log_store = EmbeddedStore(kind="log", socket=self.sockets / "log.sock", folder=folder / "log")
         self.broker = EmbeddedStore(kind="broker", socket=self.sockets / "broker.sock", folder=self.sockets)
-        record_stores(self.home, log=self.log_store.url, broker=self.broker.url)
+        self.proxies: dict[str, StoreProxy] = {}
+        urls: dict[str, str] = {store.kind: store.url for store in (self.log_store, self.broker)}
+        if setup.with_proxies:
+            for kind, url in urls.items():
+                (self.sockets / f"{kind}.d").mkdir()
+                self.proxies[kind] = StoreProxy(url, self.sockets / f"{kind}.d")
+            urls = {kind: proxy.url for kind, proxy in self.proxies.items()}
+        record_stores(self.home, log=urls["log"], broker=urls["broker"])
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -238,9 +248,9 @@ class Platform:
                 part.stop()
         self.http.close()
         self.listener.close()
-        for left in self.sockets.iterdir():
-            left.unlink()
-        self.sockets.rmdir()
+        for proxy in self.proxies.values():
+            proxy.close()
+        shutil.rmtree(self.sockets, ignore_errors=True)
 
     def _start(
         self,

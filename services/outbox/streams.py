@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import msgspec
 
-from services.errors import Conflict, KeyReused, NotFound, StreamPaused, TooLarge
+from services.errors import Conflict, KeyReused, NotFound, Overloaded, StreamPaused
 from services.processors.commit import Owed
 from services.streams.event import StreamId
 from services.streams.log import Log
 from services.streams.store import RefusedByScript, translated
 
 BATCH = 64
-PAUSED_RETRY_MS = 5_000
+WAITING_RETRY_MS = 5_000
 CONFLICT_RETRY_MS = 100
 
 
@@ -29,24 +29,25 @@ class StreamDeliverer:
 
     def run(self, stream: StreamId) -> None:
         """Deliver in order until the outbox is empty or every target in it has to wait. Raises: Unavailable."""
-        left = 1
-        while left:
+        after = "-"
+        blocked: dict[StreamId, int] = {}
+        while True:
             with translated():
-                rows = self._store.client.xrange(self._keys.outbox(stream), "-", "+", count=BATCH)
-            done: list[bytes] = []
-            blocked: dict[StreamId, int] = {}
-            for id, fields in rows:
-                owed = msgspec.json.decode(fields[b"e"], type=Owed)
-                if owed.stream in blocked:
-                    continue
-                delay_ms = self._deliver(stream, owed)
-                if delay_ms:
-                    blocked[owed.stream] = delay_ms
-                else:
-                    done.append(id)
+                rows = self._store.client.xrange(self._keys.outbox(stream), after, "+", count=BATCH)
+            done = [id for id, fields in rows if self._is_done(stream, fields[b"e"], blocked)]
             left = self._finish(stream, done, min(blocked.values(), default=0))
-            if blocked and not done:
+            if not rows or not left:
                 return
+            after = f"({rows[-1][0].decode()}"
+
+    def _is_done(self, stream: StreamId, entry: bytes, blocked: dict[StreamId, int]) -> bool:
+        owed = msgspec.json.decode(entry, type=Owed)
+        if owed.stream in blocked:
+            return False
+        delay_ms = self._deliver(stream, owed)
+        if delay_ms:
+            blocked[owed.stream] = delay_ms
+        return not delay_ms
 
     def _deliver(self, stream: StreamId, owed: Owed) -> int:
         """0 when the entry is done with, for good; else after how many ms to try again."""
@@ -59,13 +60,13 @@ class StreamDeliverer:
                 external=owed.event.type == "input.received",
                 source=(stream, owed.n),
             )
-        except StreamPaused:
-            return PAUSED_RETRY_MS
+        except (StreamPaused, Overloaded):
+            return WAITING_RETRY_MS
         except Conflict:
             return CONFLICT_RETRY_MS
         except RefusedByScript as refusal:
             return 0 if refusal.reason == "done" else CONFLICT_RETRY_MS
-        except (NotFound, KeyReused, TooLarge):
+        except (NotFound, KeyReused):
             return 0
         return 0
 

@@ -82,7 +82,7 @@ class StreamMachine(RuleBasedStateMachine):
         emit=st.integers(0, 2),
         jobs=st.lists(st.sampled_from(["llm", "tool"]), max_size=2),
         ends=st.booleans(),
-        to=st.lists(names, max_size=2),
+        to=st.lists(names, max_size=4),
         pause=st.sampled_from(["", "", "", "enough"]),
         key=st.sampled_from([None, None, "k1", "k2"]),
         lucky=luck,
@@ -367,23 +367,23 @@ class StreamMachine(RuleBasedStateMachine):
         self._stage(lucky).deliverer.run(StreamId(name))
         self.model.deliver(name)
 
-    @rule(name=names)
-    def crash_in_delivery(self, name: str) -> None:
-        """The process dies after the first append; all is delivered again later."""
-        if len(self.model.streams[name].outbox) < 2:
+    @rule(name=names, after=st.integers(1, 3))
+    def crash_in_delivery(self, name: str, after: int) -> None:
+        """The process dies after some appends; all is delivered again later."""
+        if len(self.model.streams[name].outbox) <= after:
             return
         seen: list[str] = []
 
         def before(script: str) -> None:
             seen.append(script)
-            if len(seen) == 2:
+            if len(seen) > after:
                 raise Crash
 
         self.plain.store.before = before
         with pytest.raises(Crash):
             self.plain.deliverer.run(StreamId(name))
         del self.plain.store.before
-        self.model.deliver(name, crash_before=1)
+        self.model.deliver(name, crash_before=after)
 
     # What always holds
 

@@ -32,6 +32,7 @@ from services.streams.vocabulary import (
 )
 
 EMIT_LIMIT = 120
+APPEND_LIMIT = 256 * 1024
 TIME_ROUNDS = 4
 
 
@@ -326,7 +327,10 @@ class _Pass:
                     self.out.cancels.append(one)
                 case AppendTo():
                     self.out.appends.append(one)
-        if len(self.out.events) > EMIT_LIMIT:
+        out = self.out
+        if max(len(out.events), len(out.jobs), len(out.appends)) > EMIT_LIMIT:
+            raise _TooMany(unit.name)
+        if out.appends and sum(len(one.event.payload) for one in out.appends) > APPEND_LIMIT:
             raise _TooMany(unit.name)
 
     def _settle(self, settled: SettleJob) -> None:

@@ -15,7 +15,7 @@ from services.streams.store import Store, translated
 
 INLINE_LIMIT = 64 * 1024
 # All bodies of one script call together; what does not fit goes beside the log, small ones apart.
-CALL_LIMIT = 512 * 1024
+CALL_LIMIT = 384 * 1024
 SMALL = 2 * 1024
 BODY_LIMIT = 16 * 1024 * 1024
 ORPHAN_TTL_S = 3600

@@ -129,6 +129,22 @@ class StreamMachine(RuleBasedStateMachine):
         self.model.append(name, told)
         self._advance(name, self._draw_hand(data), claims=True)
 
+    @rule(name=names, to=st.lists(names, min_size=2, max_size=4), data=st.data())
+    def append_and_owe(self, name: str, to: list[str], data: st.DataObject) -> None:
+        """Several entries for other streams, queued by one commit."""
+        told = Told(to=tuple(to))
+        self.plain.log.append(StreamId(name), [tell(told)], create=CREATED)
+        self.model.append(name, told)
+        self._advance(name, self._draw_hand(data), claims=False)
+
+    @rule(name=names, data=st.data())
+    def park(self, name: str, data: st.DataObject) -> None:
+        """A job that is due meets a pause."""
+        due = [id for id, job in self.model.jobs.items() if job.stream == name and job.place == "due"]
+        if due:
+            self.gate(name, pause=True, lucky=True)
+            self._claim(due[0], self._draw_hand(data))
+
     @rule(name=names, pause=st.booleans(), lucky=luck)
     def gate(self, name: str, pause: bool, lucky: bool) -> None:
         """Pause or resume."""

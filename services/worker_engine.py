@@ -55,7 +55,7 @@ class WorkerEngine(Engine):
             may_start=lambda: self.lease.remaining_s() > 0,
             faults=self.faults,
         )
-        llm = LLMRunner(
+        self.llm = LLMRunner(
             self.log,
             self.claims,
             self.running,
@@ -64,27 +64,7 @@ class WorkerEngine(Engine):
             may_start=lambda: self.lease.remaining_s() > 0,
             faults=self.faults,
         )
-        self.worker = Worker(
-            self.keys,
-            due=self.due,
-            claims=self.claims,
-            advancer=Advancer(
-                self.log,
-                self.registry,
-                incarnation,
-                keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
-            ),
-            runners={"llm": llm, "tool": self.tool_jobs},
-            deliverer=StreamDeliverer(self.log),
-            slots=self.slots,
-            wake=self.wake,
-            incarnation=incarnation,
-            effect_of=self.tool_jobs.effect_of,
-            reporter=LogReporter(),
-            faults=self.faults,
-            shortcuts=settings.test_shortcuts,
-        )
-
+        self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
             self.worker.errands.reducing,
             limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S,
@@ -97,6 +77,28 @@ class WorkerEngine(Engine):
             self.wake,
             in_hand=self.worker.errands.in_hand,
             incarnation=incarnation,
+        )
+
+    def _worker(self, incarnation: str) -> Worker:
+        return Worker(
+            self.keys,
+            due=self.due,
+            claims=self.claims,
+            advancer=Advancer(
+                self.log,
+                self.registry,
+                incarnation,
+                keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
+            ),
+            runners={"llm": self.llm, "tool": self.tool_jobs},
+            deliverer=StreamDeliverer(self.log),
+            slots=self.slots,
+            wake=self.wake,
+            incarnation=incarnation,
+            effect_of=self.tool_jobs.effect_of,
+            reporter=LogReporter(),
+            faults=self.faults,
+            shortcuts=self.settings.test_shortcuts,
         )
 
     def _restart(self, age_s: float) -> None:

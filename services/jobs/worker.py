@@ -6,10 +6,8 @@ reduction, until nothing of that stream is left to do here. Whatever it takes it
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -18,6 +16,7 @@ from services.faults import Faults
 from services.jobs.claims import Claim, Claims
 from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
+from services.jobs.lookout import Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled
 from services.jobs.slots import Slots
 from services.jobs.wake import Wake
@@ -25,13 +24,12 @@ from services.processors.advance import Advanced, Advancer, Held, Standing
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import JobId, StreamId
-from services.streams.keys import KINDS, Keys, Kind, stream_of
+from services.streams.keys import Keys, Kind, stream_of
 from services.streams.vocabulary import JobStarted
 
 DRAIN_S = 5.0
 DRAIN_ITEMS = 64
 FOLLOW_ROUNDS = 64
-REFRESH_S = 0.02
 NEWER_DELAY_MS = 3_000
 CONFLICT_DELAY_MS = 50
 DEFECT_DELAY_MS = 2_000
@@ -77,9 +75,7 @@ class Worker:
         self._slots, self._wake = slots, wake
         self._incarnation, self._effect_of = incarnation, effect_of
         self._reporter, self._faults, self._shortcuts = reporter, faults, shortcuts
-        self._found: deque[Due] = deque()
-        self._refreshed = 0.0
-        self._lock = threading.Lock()
+        self._lookout = Lookout(due, slots)
         self.stopping = threading.Event()
         self.errands = Errands(slots)
 
@@ -248,29 +244,11 @@ class Worker:
 
     def _deliver(self, stream: StreamId) -> None:
         shard = self._keys.shard(stream)
-        for taken in self._due.take("deliver", shard, most=1, hinted=stream):
+        for taken in self._due.take("deliver", shard, most=1, hinted=stream, counted=False):
             self._deliverer.run(StreamId(taken.id))
 
     def _next(self) -> Due | None:
-        """Something else that is due, found by one look at all sets for all threads of the process."""
-        if not self._shortcuts:
-            return None
-        with self._lock:
-            if not self._found and time.monotonic() - self._refreshed > REFRESH_S:
-                self._refreshed = time.monotonic()
-                try:
-                    now, found = self._due.lowest(KINDS[:4], most=8)
-                except TurnwrightError:
-                    return None
-                ready = [one for one in found if one.at <= now]
-                random.shuffle(ready)
-                self._found.extend(ready)
-            while self._found:
-                one = self._found.popleft()
-                if one.kind in ("llm", "tool") and not self._slots.free:
-                    continue
-                return one
-        return None
+        return self._lookout.next() if self._shortcuts else None
 
     def _hand_over(self) -> None:
         found = self._next()

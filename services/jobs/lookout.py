@@ -1,0 +1,51 @@
+"""The lookout of a worker process: what else is due, found by one look at all sets for all its threads."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+
+from services.errors import TurnwrightError
+from services.jobs.due import Due, DueSets
+from services.jobs.slots import Slots
+from services.streams.keys import Kind
+
+KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver")
+PER_SET = 8
+SHORTEST_S = 0.02
+LONGEST_S = 0.32
+
+
+class Lookout:
+    """Looks again at the earliest 20 ms after the last look, and rarer while looks find nothing."""
+
+    def __init__(self, due: DueSets, slots: Slots) -> None:
+        self._due, self._slots = due, slots
+        self._found: deque[Due] = deque()
+        self._looked_at = 0.0
+        self._pause_s = SHORTEST_S
+        self._lock = threading.Lock()
+
+    def next(self) -> Due | None:
+        """One that is due and that this process has a slot for, each told to one thread. None: nothing known."""
+        with self._lock:
+            if not self._found and time.monotonic() - self._looked_at > self._pause_s:
+                self._look()
+            while self._found:
+                one = self._found.popleft()
+                if one.kind not in ("llm", "tool") or self._slots.free:
+                    return one
+        return None
+
+    def _look(self) -> None:
+        self._looked_at = time.monotonic()
+        try:
+            now, found = self._due.lowest(KINDS, most=PER_SET)
+        except TurnwrightError:
+            return
+        ready = [one for one in found if one.at <= now]
+        self._pause_s = SHORTEST_S if ready else min(LONGEST_S, 2 * self._pause_s)
+        random.shuffle(ready)
+        self._found.extend(ready)

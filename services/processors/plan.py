@@ -176,7 +176,7 @@ class _Pass:
         first, last = self.reading.own
         for unit in main:
             for event in self.reading.events:
-                if event.offset > unit.row.anchor and (unit.lagged or not first <= event.offset <= last):
+                if unit.row.reacts_to(event.offset) and (unit.lagged or not first <= event.offset <= last):
                     unit.pending[event.offset] = event
 
     def _open(self, processor: AnyProcessor) -> Unit | None:
@@ -192,16 +192,23 @@ class _Pass:
             self.others[contract.name] = row
             return None
         if row.version < contract.version:
-            anchor = max(row.anchor, self.reading.at if row.offset is None else row.offset)
-            return self._fresh(
-                processor, msgspec.structs.replace(row, version=contract.version, anchor=anchor, offset=0)
-            )
+            return self._fresh(processor, self._raised(row, contract.version))
         raw = self.reading.states.get(contract.name)
         try:
             state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
         except msgspec.DecodeError as error:
             raise Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
         return Unit(processor, row, state, self.watch)
+
+    def _raised(self, row: Row, version: int) -> Row:
+        """The row of a processor that folds the stream anew and goes on reacting where it stood."""
+        if row.offset is not None:
+            anchor = max(row.anchor, row.offset)
+            return msgspec.structs.replace(row, version=version, anchor=anchor, offset=0)
+        anchor = max(row.anchor, self.reading.at)
+        return msgspec.structs.replace(
+            row, version=version, anchor=anchor, offset=0, answered=self.reading.own
+        )
 
     def _fresh(self, processor: AnyProcessor, row: Row) -> Unit | None:
         if processor.contract.name in self.faults:
@@ -243,7 +250,7 @@ class _Pass:
         for event in self.reading.lagging.get(unit.name, ()):
             if offset < event.offset <= self.reading.at:
                 unit.reduce(event)
-                if event.offset > unit.row.anchor:
+                if unit.row.reacts_to(event.offset):
                     unit.pending[event.offset] = event
                 offset = event.offset
         caught_up = offset >= self.reading.at

@@ -17,6 +17,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `anchor`: events up to it are only reduced. `fault` is the offset a parked one stumbled over,
     `skips` those a person told it to pass by, `parked_at` when (epoch ms) it was parked.
+    `answered`: first and last of its own events behind the anchor that an older version reacted to.
     """
 
     version: int
@@ -27,6 +28,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: int = 0
     skips: tuple[int, ...] = ()
     parked_at: int = 0
+    answered: tuple[int, int] = (0, 0)
+
+    def reacts_to(self, offset: int) -> bool:
+        """Whether the event at `offset` is new to the processor, and not one it is told to pass by."""
+        first, last = self.answered
+        return offset > self.anchor and not first <= offset <= last
 
 
 def rows_of(fields: dict[str, bytes]) -> dict[str, Row]:

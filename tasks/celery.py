@@ -17,8 +17,8 @@ from services.worker_engine import WorkerEngine
 from tasks.lifecycle import add_lifecycle
 from tasks.work import define_tasks, task_name
 
-SOCKET_TIMEOUT_S = 5
-HEALTH_CHECK_S = 3
+SOCKET_TIMEOUT_S = 3
+HEALTH_CHECK_S = 2
 
 
 class TurnwrightCelery(Celery):  # type: ignore[misc]  # Celery publishes no types

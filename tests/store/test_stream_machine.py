@@ -34,7 +34,7 @@ from tests.fakes.store_stage import Stage
 from tests.store.stream_model import LEASE_MS, Dead, Draft, Happened, Model
 
 NAMES = ("a", "b")
-EXAMPLES = 100 if os.environ.get("CI") else 50
+EXAMPLES = 100 if os.environ.get("CI") else 30
 names = st.sampled_from(NAMES)
 # A lost reply costs a pause before the repeat, so they are not that frequent.
 luck = st.sampled_from([*[True] * 15, False])

@@ -118,6 +118,7 @@ class Relay:
         for member in members:
             kind, _, id = member.partition("|")
             self._wake.hint("llm" if kind == "llm" else "tool", id)
-        with translated():
-            self._store.client.hdel(self._keys.workers, incarnation)
+        if count >= 0:
+            with translated():
+                self._store.client.hdel(self._keys.workers, incarnation)
         return moved

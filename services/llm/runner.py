@@ -45,6 +45,8 @@ from services.streams.vocabulary import (
 )
 
 DELTA_S = 0.25
+# Each is two events of one commit, which holds 128.
+MOST_TOOL_CALLS = 50
 LOOK_FOR_READERS_S = 1.0
 
 
@@ -124,6 +126,8 @@ class LLMRunner:
             self._running.remove(held)
             answer.deltas.flush()
         self._faults.at("llm.answered")
+        if answer.calls > MOST_TOOL_CALLS:
+            return _settled(answer.settled("failed", "too_many_tool_calls"))
         return _settled(answer.settled("succeeded"), history)
 
     def _may(self, held: Held) -> bool:
@@ -178,6 +182,11 @@ class _Answer:
                 )
             case Finished():
                 self.model = piece.model or self.model
+
+    @property
+    def calls(self) -> int:
+        """How many tools the model wants to call."""
+        return len(self._calls)
 
     def settled(self, outcome: str, error: str = "") -> LLMSettled:
         match outcome:

@@ -51,9 +51,11 @@ class Attacher:
                 self._failed(error)
                 self._stop.wait(5)
                 continue
-            if not page:
+            if len(page) < PAGE:
                 return
-            before = page[-1][1]
+            # The last millisecond comes again, as others may share it; a page of nothing else moves on.
+            last = page[-1][1]
+            before = last + 1 if before != last + 1 else last
             self._stop.wait(PAUSE_S)
 
     def _attach(self, stream: StreamId) -> None:

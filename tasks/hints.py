@@ -73,4 +73,4 @@ class CeleryHints:
     def _forget(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
-            connection.collapse()
+            connection.release()

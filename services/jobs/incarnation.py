@@ -114,7 +114,8 @@ class Lease:
     def stop(self) -> None:
         """Give the lease up. What is still held is found by the others."""
         self._stop.set()
-        self._thread.join(timeout=self._renew_s + 1)
+        if self._thread.is_alive():
+            self._thread.join(timeout=self._renew_s + 1)
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for shard in range(self._keys.shards):

@@ -1,0 +1,31 @@
+"""Hints survive their broker: an outage loses some, says what it is, and ends with the broker's return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from deploy.embedded import EmbeddedStore, run_store
+from services.errors import Unavailable
+from services.jobs.wake import Hint
+from tasks.hints import CeleryHints
+
+HINT = Hint("llm", 1, "app:a@1")
+
+
+def test_a_dead_broker_is_named_as_such_and_its_successor_is_found(tmp_path: Path) -> None:
+    store = EmbeddedStore(kind="broker", socket=tmp_path / "b.sock", folder=tmp_path)
+    hints = CeleryHints(Celery(broker=f"redis+socket://{store.socket}", set_as_current=False), "t")
+    with run_store(store):
+        hints.publish([HINT])
+
+    with pytest.raises(Unavailable):
+        hints.publish([HINT])
+    with pytest.raises(Unavailable):
+        hints.backlog("llm")
+
+    with run_store(store):
+        hints.publish([HINT, HINT])
+        assert hints.backlog("llm") == 2

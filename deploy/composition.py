@@ -17,7 +17,7 @@ from web.app import WebLimits, create_app
 def web_app(settings: Settings | None = None, *, is_stopping: Callable[[], bool] = lambda: False) -> Flask:
     """The WSGI application; live streams end once `is_stopping`. Raises: ConfigurationError, Unavailable."""
     settings = settings or load_settings()
-    engine = Engine(settings, CeleryHints(create_celery(), settings.namespace))
+    engine = Engine(settings, CeleryHints(create_celery(), settings.namespace), is_stopping=is_stopping)
     engine.wake.start()
     metrics = engine.metrics(version("turnwright"))
     limits = engine.config.limits

@@ -5,6 +5,7 @@ It lives here and not in `deploy` so that a plain `celery -A tasks.celery worker
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 from services.config import AgentConfig, Config, load_config
@@ -28,22 +29,30 @@ from services.processors.lineage import Lineage
 from services.processors.registry import ProcessorRegistry
 from services.sessions.facade import Sessions
 from services.settings import Settings, store_addresses
-from services.streams.admission import admit, inspect_store, is_accepting
+from services.streams.admission import admit, await_store, inspect_store, is_accepting
 from services.streams.log import Log
 from services.streams.store import Store
 from services.tokens import Tokens
 
 HEARTBEATS_MISSED = 3
+# Five deaths in a minute are the last: with this, a store that is away can not cause them.
+STORE_WAIT_S = 20.0
 DEFAULT_PROMPT = "You are a helpful assistant."
 
 
 class Engine:
-    """Everything a process needs, web or worker. `port` is where its hints go."""
+    """Everything a process needs, web or worker. `port` is where its hints go.
 
-    def __init__(self, settings: Settings, port: HintPort) -> None:
+    Waits a while for a store that is away, unless `is_stopping`. Raises: ConfigurationError, Unavailable.
+    """
+
+    def __init__(
+        self, settings: Settings, port: HintPort, *, is_stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self.settings = settings
         self.config: Config = load_config(settings.config_path)
         self.store = Store(store_addresses(settings)[0])
+        await_store(self.store, within_s=STORE_WAIT_S, is_stopping=is_stopping)
         self.keys = admit(self.store, settings.namespace)
         self.faults = Faults(settings.test_faults)
         self.logger = get_logger("engine")
@@ -177,10 +186,14 @@ def attacher_of(engine: Engine) -> Attacher:
     )
 
 
-def check_store(settings: Settings) -> None:
-    """Check the log store before anything uses it. Raises: ConfigurationError, Unavailable."""
+def check_store(settings: Settings, *, within_s: float = 0.0) -> None:
+    """Check the log store before anything uses it; wait `within_s` for one that is away.
+
+    Raises: ConfigurationError, Unavailable.
+    """
     store = Store(store_addresses(settings)[0])
     try:
+        await_store(store, within_s=within_s, is_stopping=lambda: False)
         admit(store, settings.namespace)
     finally:
         store.close()

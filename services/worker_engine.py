@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from services.engine import Engine, relay_of
 from services.errors import Unavailable
@@ -29,8 +30,10 @@ STUCK_EXIT = 70
 class WorkerEngine(Engine):
     """The engine of a worker process: with a lease, a relay, and the runs it holds."""
 
-    def __init__(self, settings: Settings, port: HintPort) -> None:
-        super().__init__(settings, port)
+    def __init__(
+        self, settings: Settings, port: HintPort, *, is_stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        super().__init__(settings, port, is_stopping=is_stopping)
         timings = settings.timings
         self.slots = Slots(settings.slots)
         self.lease = Lease(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from celery import bootsteps, signals
 from celery.exceptions import WorkerShutdown
+from celery.worker import state
 
 from services.errors import ConfigurationError, TurnwrightError
 from services.logs import configure_logging, get_logger
@@ -33,11 +34,17 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
         app = worker.app  # type: ignore[attr-defined]
         try:
             settings = load_settings()
-            app.engine = WorkerEngine(settings, CeleryHints(app, settings.namespace))
+            hints = CeleryHints(app, settings.namespace)
+            app.engine = WorkerEngine(settings, hints, is_stopping=_is_told_to_stop)
             app.engine.start()
         except TurnwrightError as error:
+            state.maybe_shutdown()
             get_logger("worker").error("can_not_start", reason=str(error))
             raise WorkerShutdown(2 if isinstance(error, ConfigurationError) else 1) from None
+
+
+def _is_told_to_stop() -> bool:
+    return any(flag not in (None, False) for flag in (state.should_stop, state.should_terminate))
 
 
 def add_lifecycle(app: Celery) -> None:

@@ -55,8 +55,8 @@ def beat() -> None:
 
 def check_start(settings: Settings) -> None:
     """Refuse settings and stores that can not work before a framework turns that into a traceback."""
-    from services.engine import check_store
+    from services.engine import STORE_WAIT_S, check_store
     from services.plugins import check_configuration
 
     check_configuration(settings)
-    check_store(settings)
+    check_store(settings, within_s=STORE_WAIT_S)

@@ -5,11 +5,13 @@ Writes the hash `turnwright:store` once, at the first start: namespace, shard co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from services.errors import ConfigurationError
+from services.errors import ConfigurationError, Unavailable
+from services.logs import get_logger
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
 
@@ -18,6 +20,7 @@ SHARDS = 16
 RECORD = "turnwright:store"
 OLDEST_REDIS = (7, 0)
 NEARLY_FULL = 0.85
+POLL_S = 0.2
 
 
 class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,28 @@ def problems_of(facts: StoreFacts, namespace: str) -> list[str]:
             " upgrade Turnwright"
         )
     return problems
+
+
+def await_store(store: Store, *, within_s: float, is_stopping: Callable[[], bool]) -> None:
+    """Wait while the store is away, or still reads its data.
+
+    What begins beside a store that was killed must not die of that: a supervisor counts deaths.
+    Raises: Unavailable once `within_s` are over, or when told to stop.
+    """
+    ends = time.monotonic() + within_s
+    has_told = False
+    while True:
+        try:
+            with translated():
+                store.client.hgetall(RECORD)
+            return
+        except Unavailable:
+            if is_stopping() or time.monotonic() >= ends:
+                raise
+            if not has_told:
+                get_logger("engine").warning("waiting_for_store", seconds=within_s)
+                has_told = True
+            time.sleep(POLL_S)
 
 
 def admit(store: Store, namespace: str) -> Keys:

@@ -18,7 +18,7 @@ from tests.chaos.api import API, Accepted, Event
 from tests.chaos.machine import TOKEN, Machine
 from tests.chaos.vendor import Vendor
 from tests.fakes.llm_server import LLMServer
-from tests.plugins.install import install_plugin
+from tests.scenarios.platform import installed_site
 from tests.worker.waiting import wait_until
 
 ANSWERED_WITHIN_S = 30.0
@@ -125,9 +125,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One platform for the module."""
-    plugins = tmp_path_factory.mktemp("plugins")
-    for name in ("acme_provider", "acme_tools"):
-        install_plugin(name, plugins)
+    plugins = installed_site(tmp_path_factory)
     with LLMServer(respond=Vendor().respond) as fake:
         scene = Scene(tmp_path_factory.mktemp("crash"), plugins, fake)
         try:

@@ -14,7 +14,7 @@ import pytest
 from services.faults import POINTS
 from tests.chaos.campaign import Variant, run
 from tests.chaos.variants import LONG, ROLES, SHORT
-from tests.plugins.install import install_plugin
+from tests.scenarios.platform import installed_site
 
 SEED = int(os.environ.get("KILL_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
 COUNTED_KILLS = 12
@@ -25,10 +25,7 @@ pytestmark = pytest.mark.xdist_group("kill")
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example provider and tools, installed as a user's would be."""
-    folder = tmp_path_factory.mktemp("plugins")
-    for name in ("acme_provider", "acme_tools"):
-        install_plugin(name, folder)
-    return folder
+    return installed_site(tmp_path_factory)
 
 
 @pytest.mark.timeout(300)

@@ -52,13 +52,18 @@ BUILT_IN = (Agent(lambda name: Rules()), Breaker(per_minute=6000, burst=50_000))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a platform is made of. `with_proxies`: its processes reach the stores through proxies."""
+    """What a platform is made of.
+
+    `with_proxies`: its processes reach the stores through proxies. `workers_may_die`: they are started anew
+    by whoever waits for the platform to be ready.
+    """
 
     site: Path
     config: str = ""
     workers: int = 1
     with_beat: bool = False
     with_proxies: bool = False
+    workers_may_die: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
 
@@ -188,6 +193,8 @@ class Platform:
         """Wait until web answers and that many workers report."""
 
         def is_ready() -> bool:
+            if self.setup.workers_may_die:
+                self.revive()
             for part in self.parts.values():
                 assert part.is_running() or part.is_expected_to_end, part.log.read_text()[-2000:]
             return self.gauge("turnwright_workers") == workers

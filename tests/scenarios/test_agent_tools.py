@@ -21,7 +21,7 @@ tools = ["look_up"]
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    setup = Setup(site=installed_site(tmp_path_factory), config=CONFIG, workers=2)
+    setup = Setup(site=installed_site(tmp_path_factory), config=CONFIG, workers=2, workers_may_die=True)
     with running_platform(tmp_path_factory.mktemp("tools"), setup) as running:
         yield running
 

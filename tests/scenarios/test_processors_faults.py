@@ -37,7 +37,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    setup = Setup(site=installed_site(tmp_path_factory), config=CONFIG, workers=2, timings=FAST)
+    setup = Setup(
+        site=installed_site(tmp_path_factory), config=CONFIG, workers=2, workers_may_die=True, timings=FAST
+    )
     with running_platform(tmp_path_factory.mktemp("faults"), setup) as running:
         yield running
 

@@ -23,7 +23,12 @@ TIMINGS = {"lease_ttl_s": 15.0, "lease_renew_s": 3.0, "shutdown_grace_s": 5.0}
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     setup = Setup(
-        site=installed_site(tmp_path_factory), workers=2, with_beat=True, with_proxies=True, timings=TIMINGS
+        site=installed_site(tmp_path_factory),
+        workers=2,
+        with_beat=True,
+        with_proxies=True,
+        workers_may_die=True,
+        timings=TIMINGS,
     )
     with running_platform(tmp_path_factory.mktemp("connections"), setup) as running:
         yield running

@@ -263,6 +263,18 @@ class TestLeases:
         assert (claim.attempt, claim.charged) == (2, 1)
         assert not hand.renew()
 
+    def test_a_job_that_saw_several_holders_die_waits_longer_each_time(
+        self, stage: Stage, hand: Hand
+    ) -> None:
+        waits = []
+        for name in ("hand", "second", "third", "fourth"):
+            (hand if name == "hand" else stage.hand(name)).take_job("llm", JOB)
+            stage.relay.reap(stage.keys.shard(S), name, proven=True)
+            waits.append(round(stage.due_ids("llm")[JOB], -3))
+            stage.pass_time(60_000)
+
+        assert waits == [0, 10_000, 20_000, 40_000]
+
     def test_the_living_are_not_robbed_without_proof(self, stage: Stage, hand: Hand) -> None:
         held, _ = hand.take_job("llm", JOB)
 
@@ -309,6 +321,19 @@ class TestTaking:
         assert stage.due.take("advance", shard, most=5, hinted=S) == []
         stage.pass_time(10_001)
         assert [t.takes for t in stage.due.take("advance", shard, most=5)] == [2]
+
+    def test_a_member_taken_again_and_again_without_a_commit_is_put_off_for_longer(
+        self, stage: Stage
+    ) -> None:
+        stage.log.append(S, [tell()], create=CREATED)
+        shard = stage.keys.shard(S)
+        graces = []
+        for _ in range(5):
+            stage.due.take("advance", shard, most=5)
+            graces.append(round(stage.due_ids("advance")[S], -3))
+            stage.pass_time(graces[-1] + 100)
+
+        assert graces == [10_000, 10_000, 20_000, 30_000, 30_000]
 
     def test_the_hinted_member_comes_first_and_no_more_than_asked_for(self, stage: Stage) -> None:
         shard = stage.keys.shard(S)

@@ -1,6 +1,7 @@
 -- reap: what an ended incarnation held is due again. Repeats are harmless: a member moves only while it is held.
 -- KEYS 1 leases(zset) 2 held(zset) 3 clock(string) 4 due-llm(zset) 5 due-tool(zset) 6.. job hashes, by index
 -- ARGV 1 {incarnation, proven, members: [{m, kind, id, k}]}
+-- A job whose first holder died is due at once, one that saw several die a while later: it may be what kills them.
 -- Returns moved, or -1 when the lease is alive and there is no proof of death.
 local h = cjson.decode(ARGV[1])
 local types = { { KEYS[1], 'zset' }, { KEYS[2], 'zset' }, { KEYS[4], 'zset' }, { KEYS[5], 'zset' } }
@@ -13,14 +14,20 @@ if ends and tonumber(ends) > now then
   if not h.proven then return -1 end
   redis.call('ZADD', KEYS[1], 'XX', 0, h.incarnation)
 end
+local function after_deaths(free)
+  if free == 0 then return 0 end
+  return math.min(60000, 10000 * 2 ^ (free - 1))
+end
 local moved = 0
 for _, m in ipairs(h.members) do
   if redis.call('ZSCORE', KEYS[2], m.m) then
     local row = redis.call('HMGET', KEYS[m.k], 'state', 'incarnation', 'free')
     if row[1] == 'started' and row[2] == h.incarnation then
-      redis.call('ZADD', m.kind == 'llm' and KEYS[4] or KEYS[5], now, m.id)
-      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'since', now, 'due', now, 'error', 'worker_lost',
-        'free', tonumber(row[3]) + (h.proven and 1 or 0))
+      local free = tonumber(row[3])
+      local due = now + (h.proven and after_deaths(free) or 0)
+      redis.call('ZADD', m.kind == 'llm' and KEYS[4] or KEYS[5], due, m.id)
+      redis.call('HSET', KEYS[m.k], 'state', 'requested', 'incarnation', '', 'since', now, 'due', due, 'error', 'worker_lost',
+        'free', free + (h.proven and 1 or 0))
     end
     redis.call('ZREM', KEYS[2], m.m)
     moved = moved + 1

@@ -123,7 +123,13 @@ class Engine:
 
     def worker_census(self) -> WorkerCensus:
         """The workers alive now."""
-        return WorkerCensus(len(self.census.workers()), self.census.processors())
+        beats = self.census.workers().values()
+        return WorkerCensus(
+            len(beats),
+            sum(beat.free for beat in beats),
+            sum(beat.stuck for beat in beats),
+            self.census.processors(),
+        )
 
     def metrics(self, version: str) -> Metrics:
         """What `/metrics` shows."""

@@ -59,7 +59,6 @@ class Timings:
     take_grace_s: float = 10.0
     relay_s: float = 1.0
     shutdown_grace_s: float = 8.0
-    stop_wait_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,13 @@ class WorkerEngine(Engine):
 
     def _beat(self) -> Heartbeat:
         versions = {name: p.contract.version for name, p in self.registry.all().items()}
-        return Heartbeat(kinds=KINDS, slots=self.slots.total, free=self.slots.free, processors=versions)
+        return Heartbeat(
+            kinds=KINDS,
+            slots=self.slots.total,
+            free=self.slots.free,
+            stuck=self.tool_jobs.runner.stuck_threads(),
+            processors=versions,
+        )
 
     def start(self) -> None:
         """Take the lease and begin to look after the due sets. Raises: Unavailable."""

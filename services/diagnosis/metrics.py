@@ -44,9 +44,11 @@ class Metrics:
             "How long the earliest due member of a kind has been due.",
             [({"kind": kind}, max(0.0, age)) for kind, age in sorted(ages.items())],
         )
-        lines += _metric(
-            "turnwright_workers", "gauge", "Live worker processes.", [({}, self._census().count)]
-        )
+        census = self._census()
+        lines += _metric("turnwright_workers", "gauge", "Live worker processes.", [({}, census.count)])
+        lines += _metric("turnwright_slots_free", "gauge", "Free slots of all workers.", [({}, census.free)])
+        stuck = "Threads of tools that were given up and have not ended."
+        lines += _metric("turnwright_stuck_threads", "gauge", stuck, [({}, census.stuck)])
         lines += _metric(
             "turnwright_store_memory_used_ratio",
             "gauge",
@@ -60,7 +62,7 @@ def _metric(name: str, kind: str, about: str, samples: list[Sample]) -> list[str
     lines = [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
         shown = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
-        lines.append(f"{name}{{{shown}}} {value:g}" if shown else f"{name} {value:g}")
+        lines.append(f"{name}{{{shown}}} {value}" if shown else f"{name} {value}")
     return lines
 
 

@@ -28,9 +28,11 @@ class WaitReason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WorkerCensus(msgspec.Struct, frozen=True):
-    """The workers alive now, and the processors of each by version."""
+    """The workers alive now, their free slots and stuck threads, and the newest of each processor."""
 
     count: int
+    free: int
+    stuck: int
     processors: Mapping[str, int]
 
 

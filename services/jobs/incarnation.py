@@ -76,11 +76,15 @@ def is_proven_dead(incarnation: str, host: str) -> bool:
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself. `at` is epoch ms of the store's clock."""
+    """What a worker says of itself. `at` is epoch ms of the store's clock.
+
+    `stuck`: threads of tools that were given up and have not ended.
+    """
 
     kinds: tuple[str, ...]
     slots: int
     free: int
+    stuck: int = 0
     processors: dict[str, int]
     at: int = 0
 

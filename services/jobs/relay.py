@@ -41,7 +41,6 @@ class Relay:
         self._host = host_id()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
-        self.rounds = 0
 
     def start(self) -> None:
         """Start the rounds."""
@@ -62,7 +61,6 @@ class Relay:
             elif now < one.at <= now + NEAR_MS:
                 self._wake.at(one.kind, one.id, one.at, now_ms=now)
         self._bury(now)
-        self.rounds += 1
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):

@@ -57,8 +57,6 @@ class Wake:
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="wake", daemon=True)
-        self.relayed = 0
-        self.dropped = 0
 
     def start(self) -> None:
         """Start the publishing thread."""
@@ -121,10 +119,7 @@ class Wake:
             kept = self._bounded(hints)
             if kept:
                 self._port.publish(kept)
-            self.relayed += len(kept)
-            self.dropped += len(hints) - len(kept)
         except Exception as error:
-            self.dropped += len(hints)
             self._failed(error)
 
     def _bounded(self, hints: list[Hint]) -> list[Hint]:

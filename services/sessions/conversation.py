@@ -9,7 +9,6 @@ from services.streams.event import Event, Offset
 from services.streams.vocabulary import InputReceived, InputReplaced, InputWithdrawn, TurnSettled
 
 SPOKEN = frozenset({"input.received", "turn.settled"})
-EDITS = frozenset({"input.replaced", "input.withdrawn"})
 
 
 class Edits:

@@ -18,7 +18,6 @@ from services.streams.store import Store, translated
 SCHEMA = 1
 SHARDS = 16
 RECORD = "turnwright:store"
-OLDEST_REDIS = (7, 0)
 NEARLY_FULL = 0.85
 POLL_S = 0.2
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from services.errors import Conflict, Defect, Invalid, KeyReused, NotFound, Overloaded, StreamPaused
-from services.streams.blobs import Body, encode_bodies, fetch_blobs
+from services.streams.blobs import encode_bodies, fetch_blobs
 from services.streams.commands import Arg, Entry
 from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
 from services.streams.keys import Keys
@@ -240,7 +240,7 @@ class Log:
         return Tail(
             self.store,
             self.keys.tail_channel(stream),
-            lambda at: self.read(stream, after=at, limit=200),
+            lambda at: self.read(stream, after=at, limit=TAIL_PAGE),
             after,
         )
 
@@ -287,11 +287,6 @@ class Log:
                 event = msgspec.structs.replace(event, payload=msgspec.Raw(blobs[blob]))
             events.append(event)
         return events
-
-
-def body_args(bodies: Sequence[Body]) -> list[Arg]:
-    """The texts of encoded bodies."""
-    return [body.text for body in bodies]
 
 
 def _offset(id: bytes) -> Offset:

@@ -50,7 +50,10 @@ class Controls:
 
     def cancel(self, stream: StreamId, *, queued: bool = False) -> Commanded:
         """Stop the running turn, with `queued` what waits behind it too. Raises: NotFound, Unavailable."""
-        return self._append(stream, EventInput.of("turn.cancel_requested", CancelRequested(queued=queued)))
+        agent = inspect(self._log, self._explain, stream).agent
+        turn = agent.turn.n if agent.turn else agent.turns + 1
+        event = EventInput.of("turn.cancel_requested", CancelRequested(queued=queued, turn=turn))
+        return self._append(stream, event)
 
     def pause(self, stream: StreamId, *, reason: str = "operator") -> Commanded:
         """Take no inputs and start no jobs until resumed. Raises: Invalid, NotFound, Unavailable."""

@@ -70,9 +70,13 @@ class InputWithdrawn(Payload, frozen=True):
 
 
 class CancelRequested(Payload, frozen=True):
-    """A person stopped the running turn; with `queued` also what waits behind it."""
+    """A person stopped the running turn; with `queued` also what waits behind it.
+
+    `turn` is the one they saw, or the next when none had begun: a later one is not meant. 0: whichever runs.
+    """
 
     queued: bool = False
+    turn: int = 0
     by: str = "operator"
 
 

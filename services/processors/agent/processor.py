@@ -228,13 +228,13 @@ class Agent(Processor[AgentState]):
                 turn=state.turns + 1, outcome="cancelled", inputs=offsets(state.pending), reason="queued"
             )
             decisions.append(_emit("turn.settled", unsent))
-        if state.turn is not None:
+        if state.turn is not None and asked.turn in (0, state.turn.n):
             decisions += self._stop(state, state.turn, "cancelled", moment)
         return decisions
 
     def _stop(self, state: AgentState, turn: Turn, then: TurnOutcome, moment: Moment) -> Sequence[Decision]:
         if turn.phase == "cancelling":
-            return ()
+            return self._stop_for_good(turn) if then == "cancelled" and turn.then == "superseded" else ()
         end = self._hand_on(state, turn) if then == "superseded" else self._settle(turn, "cancelled")
         if turn.phase == "llm" and turn.attempt > 0:
             stop = LLMCancelRequested(
@@ -251,6 +251,11 @@ class Agent(Processor[AgentState]):
                 *end,
             )
         return (*_interrupt(turn), *end)
+
+    def _stop_for_good(self, turn: Turn) -> Sequence[Decision]:
+        """Who cancels while a steered run is being stopped wants the turn to end, not to go on with more."""
+        stop = LLMCancelRequested(job=turn.job, deadline=turn.cancel_by, then="cancelled")
+        return (_emit("llm.cancel_requested", stop),)
 
     def _hand_on(self, state: AgentState, turn: Turn) -> Sequence[Decision]:
         """End `turn` unanswered; its inputs and the waiting `steer` ones form the next."""

@@ -107,7 +107,7 @@ def _in_turn(state: AgentState, turn: Turn, event: Event) -> AgentState:
             return _with(state, turn=_started(turn, event.decode(JobStarted), event.created_at))
         case "llm.cancel_requested":
             asked_stop = event.decode(LLMCancelRequested)
-            if asked_stop.job != turn.job or turn.phase != "llm":
+            if asked_stop.job != turn.job or turn.phase not in ("llm", "cancelling"):
                 return state
             changed = _turn(
                 turn,

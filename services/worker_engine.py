@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from services.engine import Engine, relay_of
-from services.errors import Unavailable
+from services.engine import STORE_WAIT_S, Engine, relay_of
+from services.errors import TurnwrightError
 from services.jobs.claims import Claims
 from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease
 from services.jobs.orphans import Orphans
@@ -23,7 +23,8 @@ from services.settings import Settings
 from services.streams.keys import KINDS
 from services.tools.jobs import ToolJobs
 
-STUCK_AFTER_GRACE_S = 5.0
+# A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
+STUCK_GRACES = 3.0
 STUCK_EXIT = 70
 
 
@@ -34,6 +35,7 @@ class WorkerEngine(Engine):
         self, settings: Settings, port: HintPort, *, is_stopping: Callable[[], bool] = lambda: False
     ) -> None:
         super().__init__(settings, port, is_stopping=is_stopping)
+        self._is_stopping = is_stopping
         timings = settings.timings
         self.slots = Slots(settings.slots)
         self.lease = Lease(
@@ -70,7 +72,7 @@ class WorkerEngine(Engine):
         self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
             self.worker.errands.reducing,
-            limit_s=timings.take_grace_s + STUCK_AFTER_GRACE_S,
+            limit_s=STUCK_GRACES * timings.take_grace_s,
             stuck=self._restart,
         )
         self.orphans = Orphans(
@@ -119,9 +121,9 @@ class WorkerEngine(Engine):
         )
 
     def start(self) -> None:
-        """Take the lease and begin to look after the due sets. Raises: Unavailable."""
+        """Take the lease and begin to look after the due sets. Raises: Unavailable, Overloaded."""
         self.wake.start()
-        self.lease.start()
+        self.lease.start(within_s=STORE_WAIT_S, is_stopping=self._is_stopping)
         self.running.start()
         self.relay.start()
         self.watchdog.start()
@@ -135,7 +137,7 @@ class WorkerEngine(Engine):
         self.running.stop()
         try:
             self.lease.stop()
-        except Unavailable as error:
+        except TurnwrightError as error:
             self.logger.warning("lease_not_returned", error=type(error).__name__)
         self.wake.stop()
         self.store.close()

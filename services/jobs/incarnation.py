@@ -18,8 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from services.errors import Unavailable
+from services.errors import Revoked, Unavailable
+from services.logs import get_logger
 from services.processes import is_running, started_at
+from services.streams.admission import persist
 from services.streams.commands import Arg
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
@@ -106,13 +108,16 @@ class Lease:
         self._store, self._keys = store, keys
         self._ttl_s, self._renew_s = ttl_s, renew_s
         self._beat, self._lost = beat, lost
-        self._good_until = 0.0
+        self._good_until = self._over_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
-    def start(self) -> None:
-        """Take the lease on every shard and keep it. Raises: Unavailable."""
-        self._renew(first=True)
+    def start(self, *, within_s: float = 0.0, is_stopping: Callable[[], bool] = lambda: False) -> None:
+        """Take the lease on every shard and keep it; waits `within_s` for a store that is away or full.
+
+        Raises: Unavailable, Overloaded.
+        """
+        persist(self._begin, within_s=within_s, is_stopping=is_stopping)
         self._thread.start()
 
     def stop(self) -> None:
@@ -131,14 +136,26 @@ class Lease:
         """Seconds the lease lasts at least; negative when it may be over. Counts suspended time."""
         return self._good_until - _boottime()
 
+    def _begin(self) -> None:
+        if not self._renew(first=True):
+            raise Revoked("the lease ended before all of it was taken")
+
     def _run(self) -> None:
         while not self._stop.wait(self._renew_s):
-            try:
-                if not self._renew(first=False):
-                    self._lost()
-                    return
-            except Unavailable:
-                continue
+            if self._is_over():
+                self._lost()
+                return
+
+    def _is_over(self) -> bool:
+        try:
+            return not self._renew(first=False)
+        except Unavailable:
+            # Nobody else gets the work from a store that is away; once it is back it says whether it is over.
+            return False
+        except Exception as error:
+            # The edge of this thread: without it nobody would ever hear that the lease ended.
+            get_logger("lease").warning("not_renewed", error=type(error).__name__, reason=str(error))
+            return _boottime() > self._over_at
 
     def _renew(self, *, first: bool) -> bool:
         sent = _boottime()
@@ -151,7 +168,7 @@ class Lease:
             if answer == 0:
                 return False
             ends.append(answer)
-        self._good_until = sent + self._ttl_s
+        self._good_until, self._over_at = sent + self._ttl_s, _boottime() + self._ttl_s
         beat = msgspec.structs.replace(self._beat(), at=ends[0] - int(self._ttl_s * 1000))
         with translated():
             self._store.client.hset(self._keys.workers, self.incarnation, msgspec.json.encode(beat))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from services.errors import ConfigurationError, Unavailable
+from services.errors import ConfigurationError, Overloaded, Revoked, Unavailable
 from services.logs import get_logger
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
@@ -82,21 +82,34 @@ def problems_of(facts: StoreFacts, namespace: str) -> list[str]:
 def await_store(store: Store, *, within_s: float, is_stopping: Callable[[], bool]) -> None:
     """Wait while the store is away, or still reads its data.
 
-    What begins beside a store that was killed must not die of that: a supervisor counts deaths.
     Raises: Unavailable once `within_s` are over, or when told to stop.
+    """
+
+    def ask() -> None:
+        with translated():
+            store.client.hgetall(RECORD)
+
+    persist(ask, within_s=within_s, is_stopping=is_stopping)
+
+
+def persist(act: Callable[[], None], *, within_s: float, is_stopping: Callable[[], bool]) -> None:
+    """Do `act`, again and again while the store is away or full.
+
+    What begins beside a store that was killed must not die of that: a supervisor counts deaths.
+    Raises: Unavailable or Overloaded once `within_s` are over, or when told to stop; all else at once.
     """
     ends = time.monotonic() + within_s
     has_told = False
     while True:
         try:
-            with translated():
-                store.client.hgetall(RECORD)
-            return
-        except Unavailable:
+            return act()
+        except Revoked:
+            raise
+        except (Unavailable, Overloaded) as error:
             if is_stopping() or time.monotonic() >= ends:
                 raise
             if not has_told:
-                get_logger("engine").warning("waiting_for_store", seconds=within_s)
+                get_logger("engine").warning("waiting_for_store", seconds=within_s, reason=str(error))
                 has_told = True
             time.sleep(POLL_S)
 
@@ -110,18 +123,25 @@ def admit(store: Store, namespace: str) -> Keys:
     problems = problems_of(facts, namespace)
     if problems:
         raise ConfigurationError(*problems)
+    # A full store refuses even writes that change nothing, and must not keep anybody from starting.
+    if not (facts.namespace and facts.shards and facts.schema):
+        facts = _fix(store, namespace)
+    if facts.schema < SCHEMA:
+        migrate(store, facts.schema)
+    return Keys(namespace, facts.shards)
+
+
+def _fix(store: Store, namespace: str) -> StoreFacts:
     with translated():
         client = store.client
         client.hsetnx(RECORD, "namespace", namespace)
         client.hsetnx(RECORD, "shards", str(SHARDS))
         client.hsetnx(RECORD, "schema", str(SCHEMA))
-    fixed = inspect_store(store)
-    problems = problems_of(fixed, namespace)
+    facts = inspect_store(store)
+    problems = problems_of(facts, namespace)
     if problems:
         raise ConfigurationError(*problems)
-    if fixed.schema < SCHEMA:
-        migrate(store, fixed.schema)
-    return Keys(namespace, fixed.shards)
+    return facts
 
 
 def migrate(store: Store, schema: int) -> None:

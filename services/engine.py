@@ -29,7 +29,7 @@ from services.processors.lineage import Lineage
 from services.processors.registry import ProcessorRegistry
 from services.sessions.facade import Sessions
 from services.settings import Settings, store_addresses
-from services.streams.admission import admit, await_store, inspect_store, is_accepting
+from services.streams.admission import Guard, admit, await_store, inspect_store, is_accepting
 from services.streams.log import Log
 from services.streams.store import Store
 from services.tokens import Tokens
@@ -72,6 +72,7 @@ class Engine:
             idempotency_days=self.config.retention.idempotency_days,
             most_waiting=self.config.limits.max_pending_inputs,
             woken=lambda stream: self.wake.hint("advance", stream),
+            guard=Guard(self.store).check,
         )
         self.agent = Agent(self._rules)
         breaker = Breaker(

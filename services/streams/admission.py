@@ -5,6 +5,7 @@ Writes the hash `turnwright:store` once, at the first start: namespace, shard co
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -20,6 +21,8 @@ SHARDS = 16
 RECORD = "turnwright:store"
 NEARLY_FULL = 0.85
 POLL_S = 0.2
+LOOK_EVERY_S = 1.0
+FULL_RETRY_S = 30.0
 
 
 class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,3 +165,34 @@ MIGRATIONS = {0: _from_nothing}
 def is_accepting(facts: StoreFacts) -> bool:
     """Whether new inputs fit: the rest of the memory is kept for what is already owed."""
     return facts.used < NEARLY_FULL and facts.rewrite_ok
+
+
+class Guard:
+    """Refuses new inputs while the store is nearly full. Thread-safe, and for use after a fork.
+
+    Looks at the store at most once in `every_s`, by the one caller that finds the last look too old.
+    """
+
+    def __init__(self, store: Store, *, every_s: float = LOOK_EVERY_S) -> None:
+        self._store, self._every_s = store, every_s
+        self._facts: StoreFacts | None = None
+        self._fresh_until = 0.0
+        self._looking = threading.Lock()
+
+    def check(self) -> None:
+        """Let an input pass. Raises: Overloaded."""
+        if time.monotonic() >= self._fresh_until and self._looking.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        if self._facts is not None and not is_accepting(self._facts):
+            raise Overloaded("store_nearly_full", retry_after_s=FULL_RETRY_S)
+
+    def _look(self) -> None:
+        self._fresh_until = time.monotonic() + self._every_s
+        try:
+            self._facts = inspect_store(self._store)
+        except (Unavailable, Overloaded):
+            # What follows will say so itself, with the answer that fits.
+            self._facts = None

@@ -83,6 +83,7 @@ class Log:
     """The streams of one store. `woken` is told which stream has news, after the fact is durable.
 
     A stream with `most_waiting` inputs unread or pending takes no more external ones; 0 for no bound.
+    `guard` raises Overloaded when the store takes no new inputs; what other streams send is not new.
     """
 
     def __init__(
@@ -93,12 +94,13 @@ class Log:
         idempotency_days: int = 7,
         most_waiting: int = 0,
         woken: Callable[[StreamId], None] | None = None,
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.keys = keys
         self._most_waiting = most_waiting
         self._idem_ms = idempotency_days * DAY_MS
-        self._woken = woken
+        self._woken, self._guard = woken, guard
 
     def append(
         self,
@@ -121,6 +123,8 @@ class Log:
         """
         if not 0 < len(inputs) <= MOST_EVENTS:
             raise Invalid("events", f"must be 1 to {MOST_EVENTS} at once")
+        if external and source is None:
+            self._guard()
         bodies = encode_bodies(self.store, self.keys, stream, inputs)
         extra: list[str] = []
         first = 7

@@ -10,12 +10,16 @@ import pytest
 
 from services.errors import Overloaded
 from services.jobs.incarnation import Heartbeat, Lease
-from services.streams.admission import admit
+from services.streams.admission import Guard, admit
+from services.streams.event import StreamId
 from services.streams.keys import Keys
+from services.streams.log import Log
 from services.streams.store import Store
+from tests.fakes.puppet import CREATED, Told, tell
 from tests.fakes.store_servers import Console, console, serve
 from tests.worker.waiting import wait_until
 
+S = StreamId("s")
 BEAT = Heartbeat(kinds=("llm",), slots=1, free=1, processors={})
 
 
@@ -28,9 +32,10 @@ def own_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def server(own_url: str) -> Iterator[Console]:
-    """The server, empty."""
+    """The server, empty but for a large value: a fraction of its memory leaves room for some writes."""
     with console(own_url) as bare:
         bare.execute_command("FLUSHALL")
+        bare.execute_command("SETRANGE", "ballast", 30_000_000, "x")
         yield bare
 
 
@@ -108,3 +113,32 @@ def test_a_full_store_that_was_used_before_is_admitted(store: Store, server: Con
 
     with filled(server, 2.0):
         assert admit(store, "prod").namespace == "prod"
+
+
+def test_a_nearly_full_store_refuses_new_inputs_and_takes_all_else(store: Store, server: Console) -> None:
+    log = Log(store, Keys("t", 2), guard=Guard(store, every_s=0).check)
+
+    with filled(server, 0.9):
+        with pytest.raises(Overloaded) as refused:
+            log.append(S, [tell(Told())], create=CREATED, external=True)
+        assert refused.value.reason == "store_nearly_full"
+        assert log.head(S) == 0
+        log.append(S, [tell(Told())], create=CREATED)
+        log.append(S, [tell(Told())], external=True, source=("other", 1))
+
+    log.append(S, [tell(Told())], external=True)
+    assert log.head(S) == 4
+
+
+def test_the_guard_asks_the_store_once_in_a_while(store: Store, server: Console) -> None:
+    slow = Guard(store, every_s=3600)
+    slow.check()
+
+    with filled(server, 0.9):
+        slow.check()
+        with pytest.raises(Overloaded):
+            Guard(store).check()
+
+
+def test_the_guard_of_a_store_that_is_away_says_nothing() -> None:
+    Guard(Store("unix:///nonexistent/store", retries=0)).check()

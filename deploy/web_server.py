@@ -12,6 +12,7 @@ from gunicorn.workers.base import Worker
 
 from deploy.guard import die_with_parent
 from deploy.listening import bind
+from services.config import Limits, load_config
 from services.errors import TurnwrightError
 from services.logs import configure_logging
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from services.settings import Settings
 
-# As many as live streams and waiting prompts may hold, and enough beside them for webhooks.
-LIVE_THREADS = 64
+# Beside those that live streams and waiting prompts may hold: webhooks and health always find one.
 SHORT_THREADS = 32
+# Connections that wait for a request, without a thread.
+WAITING_CONNECTIONS = 1000
 
 _workers: list[Worker] = []
 
@@ -35,23 +37,30 @@ def is_stopping() -> bool:
 def run_web(settings: Settings, *, listen_fd: int | None) -> None:
     """Serve until a signal ends it, on the inherited socket `listen_fd` or on one of its own.
 
-    Raises: ConfigurationError when it can not listen; SystemExit at the end.
+    Raises: ConfigurationError when it can not listen or the file is wrong; SystemExit at the end.
     """
     _Server(settings, bind(settings).detach() if listen_fd is None else listen_fd).run()
+
+
+def threads_for(limits: Limits) -> int:
+    """How many requests are served at once: all that may take long, and enough short ones beside them."""
+    return limits.live_streams + SHORT_THREADS
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types
     def __init__(self, settings: Settings, listen_fd: int) -> None:
         self._settings = settings
         self._listen_fd = listen_fd
+        self._threads = threads_for(load_config(settings.config_path).limits)
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, object] = {
             "bind": f"fd://{self._listen_fd}",
-            "worker_class": "gthread",
+            "worker_class": "deploy.web_worker.PatientWorker",
             "workers": 1,
-            "threads": LIVE_THREADS + SHORT_THREADS,
+            "threads": self._threads,
+            "worker_connections": self._threads + WAITING_CONNECTIONS,
             "timeout": 30,
             "graceful_timeout": 5,
             "loglevel": "warning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,9 +13,8 @@ _BODY_PAUSE_S = 10.0
 
 
 def register(app: Flask) -> None:
-    """Let `app` give up on what callers owe it: gunicorn would wait for it, in its main thread too."""
+    """Let `app` give up on bodies nobody reads: gunicorn would wait for their end."""
     app.after_request(_leave_unread_body)
-    app.after_request(_leave_last_request)
 
 
 @contextmanager
@@ -42,13 +42,15 @@ def watch_caller() -> Callable[[], bool]:
     """A test whether the caller hung up, so that its place is free before the next write fails."""
     connection = _connection()
 
+    if connection is None:
+        return lambda: False
+    # Asked first: a socket with a timeout waits for it, even when told not to wait.
+    readable = select.poll()
+    readable.register(connection, select.POLLIN)
+
     def has_left() -> bool:
-        if connection is None:
-            return False
         try:
-            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
+            return bool(readable.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
             return True
 
@@ -66,19 +68,6 @@ def _leave_unread_body(response: Response) -> Response:
         response.headers["Connection"] = "close"
         _stop_reading(connection)
     return response
-
-
-def _leave_last_request(response: Response) -> Response:
-    connection = _connection()
-    if connection is not None and _is_last_request():
-        # Closing, gunicorn 27 waits up to 2 s in its main thread for a caller who does not close too.
-        response.call_on_close(lambda: _stop_reading(connection))
-    return response
-
-
-def _is_last_request() -> bool:
-    is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
-    return is_old or "close" in request.headers.get("Connection", "").lower()
 
 
 def _stop_reading(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Under the real server: oversized bodies are not read, and callers that send nothing hold no thread."""
+"""Under the real server: oversized bodies are not read, and callers hold no thread without using it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 
+from deploy.web_worker import HEAD_LIMIT
+from tests.scenarios.hasty import LARGE
 from tests.scenarios.http_stage import wait_until
 from tests.unit.web_bare import TOKEN
 
@@ -21,17 +24,23 @@ ANSWER_S = 3.0
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("web") / "s"
-    options = ["-k", "gthread", "--threads", str(THREADS), "-b", f"unix:{path}", "--no-control-socket"]
+    with _served(tmp_path_factory.mktemp("web") / "s") as (path, _):
+        yield path
+
+
+@contextmanager
+def _served(path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    worker = ("-k", "tests.scenarios.hasty.HastyWorker", "--threads", str(THREADS))
+    options = (*worker, "-b", f"unix:{path}", "--no-control-socket", "--graceful-timeout", "2")
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", *options, "tests.unit.web_bare:bare_app()"], cwd=ROOT
+        [sys.executable, "-m", "gunicorn", *options, "tests.scenarios.hasty:app"], cwd=ROOT
     )
     try:
         wait_until(lambda: path.exists() and _status(path, _request("GET", "/healthz")) == 200)
-        yield path
+        yield path, process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(20)
 
 
 def _request(method: str, path: str, *headers: str) -> bytes:
@@ -50,6 +59,13 @@ def _status(path: Path, sent: bytes) -> int:
     with suppress(OSError), _open(path, sent) as connection:
         return int(connection.recv(64).split()[1])
     return 0
+
+
+def _answer(connection: socket.socket) -> int:
+    response = HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
 
 
 def _prompt(*headers: str) -> bytes:
@@ -96,3 +112,77 @@ def test_callers_who_do_not_close_their_side_hold_nobody_up(address: Path, last:
             held.enter_context(_open(address, sent))
 
         assert _status(address, _request("GET", "/healthz")) == 200
+
+
+HALF = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_callers_whose_heads_are_unfinished_hold_no_thread(address: Path) -> None:
+    with ExitStack() as held:
+        for sent in (b"", b"G", HALF):
+            for _ in range(4 * THREADS):
+                held.enter_context(_open(address, sent))
+
+        assert _status(address, _request("GET", "/healthz")) == 200
+
+
+def test_a_head_has_one_deadline_however_often_a_byte_of_it_comes(address: Path) -> None:
+    with _open(address, HALF) as connection:
+        connection.settimeout(0.1)
+
+        def is_closed() -> bool:
+            try:
+                connection.sendall(b"x")
+                return connection.recv(1) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        wait_until(is_closed)
+
+
+def test_a_head_without_an_end_is_refused(address: Path) -> None:
+    assert _status(address, HALF + b"X: " + b"y" * HEAD_LIMIT) == 431
+
+
+def test_a_head_may_come_in_pieces_and_its_connection_is_kept_for_the_next(address: Path) -> None:
+    with _open(address, HALF) as connection:
+        connection.sendall(b"\r\n")
+        first = _answer(connection)
+        connection.sendall(HALF)
+        connection.sendall(b"\r\n")
+
+        assert (first, _answer(connection)) == (200, 200)
+
+
+def test_requests_sent_at_once_are_answered_one_after_the_other(address: Path) -> None:
+    last = _request("GET", "/healthz", "Connection: close")
+    with _open(address, _request("GET", "/healthz") * 2 + last) as connection:
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+
+    assert answers.count(b"HTTP/1.1 200") == 3
+
+
+def test_a_caller_who_reads_gets_a_large_answer_whole(address: Path) -> None:
+    with _open(address, _request("GET", "/large", "Connection: close")) as connection:
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert len(answer) > LARGE
+
+
+def test_callers_who_stop_reading_lose_their_connection(address: Path) -> None:
+    with ExitStack() as held:
+        for _ in range(2 * THREADS):
+            held.enter_context(_open(address, _request("GET", "/large")))
+
+        wait_until(lambda: _status(address, _request("GET", "/healthz")) == 200)
+
+
+def test_stopping_waits_for_nobody_beyond_the_grace_period(tmp_path: Path) -> None:
+    with _served(tmp_path / "s") as (path, process), ExitStack() as held:
+        for sent in (HALF, HALF, _request("GET", "/large"), _request("GET", "/large"), _request("GET", "/")):
+            held.enter_context(_open(path, sent))
+        process.terminate()
+
+        assert process.wait(10) == 0

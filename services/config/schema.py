@@ -98,10 +98,10 @@ class Limits(_Table):
     max_prompt_bytes: int = Field(default=262_144, ge=1024, le=1_048_576)
     """The largest body of a prompt."""
 
-    max_pending_inputs: int = Field(default=1000, ge=1, le=10_000)
+    max_pending_inputs: int = Field(default=1000, ge=1, le=1000)
     """Inputs of one session that no request has listed yet."""
 
-    live_streams: int = Field(default=64, ge=1, le=10_000)
+    live_streams: int = Field(default=64, ge=1, le=1000)
     """Live event streams of one web process."""
 
     events_per_minute: int = Field(default=6000, ge=60, le=6_000_000)

@@ -181,7 +181,7 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
         ("agents.a = 3", "1: agents.a: must be a table"),
         ("processors = {}", "1: processors: must be a list"),
         ("processors = [3]", "1: processors[0]: must be a table"),
-        ("\n[limits]\nmax_pending_inputs = 99999", "3: limits.max_pending_inputs: must be at most 10000"),
+        ("\n[limits]\nmax_pending_inputs = 1001", "3: limits.max_pending_inputs: must be at most 1000"),
         ("[limits]\nlive_streams = 64.0", "2: limits.live_streams: must be a whole number"),
         ("[limits]\nlive_streams = 2026-01-01", "2: limits.live_streams: must be a whole number"),
         ('[limits]\n"a\\nb" = 1', '2: limits."a\\nb": unknown key'),

@@ -1,7 +1,7 @@
 """The messages of one request, built from the log: always sendable, windowed by whole turns.
 
-Every tool call has a result; an input is said once; a withdrawn one not at all. Reads backward, so the
-cost depends on the window, not on the length of the session.
+Every tool call has one result; an input is said once; a withdrawn one not at all. Reads backward, so the
+cost depends on the window, not on the length of the session. The turn that asks is always whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from services.streams.vocabulary import (
     InputWithdrawn,
     LLMRequested,
     LLMSettled,
-    ToolRequested,
     ToolSettled,
     TurnStarted,
 )
@@ -45,71 +44,154 @@ class History(msgspec.Struct, frozen=True):
 
 
 class _Block:
-    """The messages of one turn, or one silent input, at its place in the log."""
+    """The messages of one turn, or one silent input, at its place in the log. Results go by tool job."""
 
     def __init__(self, offset: int, turn: int = 0, inputs: tuple[int, ...] = ()) -> None:
         self.offset, self.turn, self.inputs = offset, turn, inputs
-        self.said: list[ChatMessage] = []
+        self.said: list[LLMSettled] = []
         self.results: dict[str, str] = {}
 
-    def messages(self, texts: dict[int, str], shown: set[int]) -> list[ChatMessage]:
-        fresh = [o for o in self.inputs if o in texts and o not in shown]
-        shown.update(fresh)
-        out = [ChatMessage(role="user", text=texts[o]) for o in fresh]
-        for message in self.said:
-            out.append(message)
-            for call in message.tool_calls:
-                text = self.results.get(call.id, INTERRUPTED)
-                out.append(ChatMessage(role="tool", text=text, call_id=call.id))
-        return out
+    def tokens(self, texts: dict[int, str]) -> int:
+        chars = sum(len(texts.get(o, "")) for o in self.inputs)
+        chars += sum(map(_chars_said, self.said)) + sum(map(len, self.results.values()))
+        return chars // CHARS_PER_TOKEN + OVERHEAD * (len(self.inputs) + len(self.said) + len(self.results))
+
+
+class _Script:
+    """Puts blocks into messages. An id that a vendor gave to several calls is made unique."""
+
+    def __init__(self, texts: dict[int, str]) -> None:
+        self._texts = texts
+        self._shown: set[int] = set()
+        self._ids: set[str] = set()
+        self.messages: list[ChatMessage] = []
+
+    def add(self, block: _Block) -> None:
+        for offset in block.inputs:
+            if offset in self._texts and offset not in self._shown:
+                self._shown.add(offset)
+                self.messages.append(ChatMessage(role="user", text=self._texts[offset]))
+        for answer in block.said:
+            self._say(answer, block.results)
+
+    def _say(self, answer: LLMSettled, results: dict[str, str]) -> None:
+        wanted = answer.tool_calls if answer.outcome == "succeeded" else ()
+        calls = tuple(
+            ToolCallRequest(id=self._fresh(c.id), name=c.name, arguments=c.arguments) for c in wanted
+        )
+        if not answer.text and not calls:
+            return
+        self.messages.append(ChatMessage(role="assistant", text=answer.text, tool_calls=calls))
+        for i, call in enumerate(calls):
+            text = results.get(f"{answer.job}.{i}", INTERRUPTED)
+            self.messages.append(ChatMessage(role="tool", text=text, call_id=call.id))
+
+    def _fresh(self, id: str) -> str:
+        unique, n = id, 1
+        while unique in self._ids:
+            n += 1
+            unique = f"{id}-{n}"
+        self._ids.add(unique)
+        return unique
+
+
+class _Window:
+    """Measures what a backward reading finds: `tokens` of what will be said, until they are more than `keep`.
+
+    What names or changes an input lies behind it, so it is seen before. The turn that asks, and turns that
+    begin within the window, are to be read down to their oldest input at `floor`.
+    """
+
+    def __init__(self, asked: LLMRequested, keep: int) -> None:
+        self._asked, self._keep = asked, keep
+        self._inputs = set(asked.inputs)
+        self._changed: dict[int, int] = {}
+        self._whole = asked.turn + 1
+        self.floor = min(asked.inputs, default=0)
+        self.tokens = self.marked = 0
+
+    def is_enough(self, lowest: int) -> bool:
+        began = self._whole <= self._asked.turn
+        return lowest <= 1 or (began and self.tokens > self._keep and lowest <= self.floor)
+
+    def is_short(self, lowest: int) -> bool:
+        """Whether a turn that no earlier cut left out is not whole, so that it is left out now."""
+        return lowest > 1 and self._whole > max(1, self.marked)
+
+    def see(self, event: Event) -> None:
+        match event.type:
+            case "turn.started":
+                self._turn(event.decode(TurnStarted))
+            case "input.received":
+                self._input(event.offset, event.decode(InputReceived))
+            case "input.replaced":
+                new = event.decode(InputReplaced)
+                self._changed.setdefault(new.input, len(new.text))
+            case "input.withdrawn":
+                self._changed[event.decode(InputWithdrawn).input] = 0
+            case "llm.settled":
+                self._count(_chars_said(event.decode(LLMSettled)))
+            case "tool.settled":
+                self._count(len(event.decode(ToolSettled).result))
+            case "history.windowed" if not self.marked:
+                self.marked = event.decode(HistoryWindowed).first_turn
+
+    def _turn(self, began: TurnStarted) -> None:
+        if began.turn == self._asked.turn or (began.turn < self._asked.turn and self.tokens <= self._keep):
+            self._whole = began.turn
+            if began.turn >= self.marked:
+                self._inputs.update(began.inputs)
+                self.floor = min(self.floor, *began.inputs) if began.inputs else self.floor
+
+    def _input(self, offset: int, said: InputReceived) -> None:
+        is_silent = said.policy == "silent" and offset <= self._asked.upto
+        if is_silent or offset in self._inputs:
+            self._count(self._changed.get(offset, len(said.text)))
+
+    def _count(self, chars: int) -> None:
+        self.tokens += chars // CHARS_PER_TOKEN + OVERHEAD
 
 
 def build(log: Log, stream: StreamId, asked: LLMRequested, context_tokens: int) -> History:
-    """The history that answers `asked`, within the model's context."""
+    """The history that answers `asked`, within the model's context.
+
+    A turn that alone is larger than the context is not cut: the provider says that it is too long.
+    """
     keep = int(context_tokens * KEEP)
-    events, marked = _read_window(log, stream, keep)
-    blocks, texts, withdrawn = _fold(events, asked)
-    missing = [o for o in asked.inputs if o not in texts and o not in withdrawn]
-    for offset in missing:
-        event = log.get(stream, offset)
-        if event is not None and event.type == "input.received":
-            texts[offset] = event.decode(InputReceived).text
-    for offset in withdrawn:
-        texts.pop(offset, None)
-    kept = [b for b in blocks if not b.turn or b.turn >= marked]
+    window = _Window(asked, keep)
+    events = _read_back(log, stream, window)
+    blocks, texts = _fold(events, asked)
+    kept = [b for b in blocks if not b.turn or b.turn >= window.marked]
     first = 0
-    if _size(kept, texts) > keep:
-        kept, first = _cut(kept, texts, int(context_tokens * CUT_TO))
-    shown: set[int] = set()
-    messages = [message for block in kept for message in block.messages(texts, shown)]
-    return History(tuple(messages), first, not any(o in texts for o in asked.inputs))
+    if window.is_short(events[0].offset) or sum(block.tokens(texts) for block in kept) > keep:
+        kept = _cut(kept, texts, int(context_tokens * CUT_TO), asked.turn)
+        first = next((block.turn for block in kept if block.turn), 0)
+    script = _Script(texts)
+    for block in kept:
+        script.add(block)
+    return History(tuple(script.messages), first, not any(o in texts for o in asked.inputs))
 
 
-def _read_window(log: Log, stream: StreamId, keep_tokens: int) -> tuple[list[Event], int]:
-    """Enough of the newest events, ascending, and the first turn that an earlier cut left in."""
+def _read_back(log: Log, stream: StreamId, window: _Window) -> list[Event]:
+    """Enough of the newest events, ascending."""
     events: list[Event] = []
-    size = marked = 0
-    while not events or (events[-1].offset > 1 and size < keep_tokens * CHARS_PER_TOKEN):
+    while not events or not window.is_enough(events[-1].offset):
         page = log.read_back(stream, before=events[-1].offset if events else None, limit=PAGE)
-        events += page
         for event in page:
-            if event.type in ("input.received", "llm.settled", "tool.settled", "tool.requested"):
-                size += len(event.payload)
-            elif event.type == "history.windowed" and not marked:
-                marked = event.decode(HistoryWindowed).first_turn
+            window.see(event)
+        events += page
         if len(page) < PAGE:
             break
     events.reverse()
-    return events, marked
+    return events
 
 
-def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], dict[int, str], set[int]]:
+def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], dict[int, str]]:
+    """The blocks, oldest first, and the newest texts of inputs that were not withdrawn."""
     blocks: list[_Block] = []
     texts: dict[int, str] = {}
-    withdrawn: set[int] = set()
     by_turn: dict[int, _Block] = {}
-    turn_of: dict[str, int] = {}
-    call_of: dict[str, tuple[int, str]] = {}
+    by_job: dict[str, _Block] = {}
     for event in events:
         match event.type:
             case "input.received":
@@ -121,7 +203,7 @@ def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], d
                 new = event.decode(InputReplaced)
                 texts[new.input] = new.text
             case "input.withdrawn":
-                withdrawn.add(event.decode(InputWithdrawn).input)
+                texts.pop(event.decode(InputWithdrawn).input, None)
             case "turn.started":
                 began = event.decode(TurnStarted)
                 if began.turn <= asked.turn:
@@ -129,51 +211,34 @@ def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], d
                     blocks.append(by_turn[began.turn])
             case "llm.requested":
                 request = event.decode(LLMRequested)
-                turn_of[request.job] = request.turn
-            case "tool.requested":
-                wanted = event.decode(ToolRequested)
-                call_of[wanted.job] = (wanted.turn, wanted.call)
+                if request.turn in by_turn:
+                    by_job[request.job] = by_turn[request.turn]
             case "tool.settled":
                 settled = event.decode(ToolSettled)
-                turn, call = call_of.get(settled.job, (0, ""))
-                if turn in by_turn:
-                    by_turn[turn].results[call] = settled.result
+                if (block := by_job.get(settled.job.rpartition(".")[0])) is not None:
+                    block.results[settled.job] = settled.result
             case "llm.settled":
                 answer = event.decode(LLMSettled)
-                block = by_turn.get(turn_of.get(answer.job, 0))
-                if block is not None and (message := _assistant(answer)) is not None:
-                    block.said.append(message)
-    return blocks, texts, withdrawn
+                if (block := by_job.get(answer.job)) is not None:
+                    block.said.append(answer)
+    return blocks, texts
 
 
-def _assistant(answer: LLMSettled) -> ChatMessage | None:
-    calls: tuple[ToolCallRequest, ...] = ()
-    if answer.outcome == "succeeded":
-        calls = tuple(ToolCallRequest(id=c.id, name=c.name, arguments=c.arguments) for c in answer.tool_calls)
-    if not answer.text and not calls:
-        return None
-    return ChatMessage(role="assistant", text=answer.text, tool_calls=calls)
+def _chars_said(answer: LLMSettled) -> int:
+    calls = answer.tool_calls if answer.outcome == "succeeded" else ()
+    return len(answer.text) + sum(len(call.arguments) for call in calls)
 
 
-def _tokens(block: _Block, texts: dict[int, str]) -> int:
-    chars = sum(len(texts.get(o, "")) for o in block.inputs)
-    chars += sum(len(m.text) + sum(len(c.arguments) for c in m.tool_calls) for m in block.said)
-    chars += sum(map(len, block.results.values()))
-    return chars // CHARS_PER_TOKEN + OVERHEAD * (1 + len(block.said) + len(block.results))
-
-
-def _size(blocks: Sequence[_Block], texts: dict[int, str]) -> int:
-    return sum(_tokens(block, texts) for block in blocks)
-
-
-def _cut(blocks: Sequence[_Block], texts: dict[int, str], budget: int) -> tuple[list[_Block], int]:
-    """The newest whole turns within `budget`, at least the last one; and the first turn kept."""
+def _cut(blocks: Sequence[_Block], texts: dict[int, str], budget: int, turn: int) -> list[_Block]:
+    """The newest whole turns within `budget`, and `turn` in any case."""
+    left = budget - sum(block.tokens(texts) for block in blocks if block.turn == turn)
     kept: list[_Block] = []
-    left = budget
+    is_full = False
     for block in reversed(blocks):
-        left -= _tokens(block, texts)
-        if kept and left < 0:
-            break
-        kept.append(block)
+        if block.turn != turn:
+            left -= block.tokens(texts)
+            is_full = is_full or left < 0
+        if block.turn == turn or not is_full:
+            kept.append(block)
     kept.reverse()
-    return kept, next((block.turn for block in kept if block.turn), 0)
+    return kept

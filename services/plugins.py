@@ -45,9 +45,21 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
     return Plugins(tools=tools, providers=providers, processors=processors)
 
 
-def check_configuration(settings: Settings) -> None:
-    """Check the file and what it names, before anything starts. Raises: ConfigurationError."""
-    check_plugins(settings, load_config(settings.config_path))
+def check_configuration(settings: Settings) -> tuple[str, ...]:
+    """Check the file and what it names, before anything starts; remarks on it. Raises: ConfigurationError."""
+    config = load_config(settings.config_path)
+    check_plugins(settings, config)
+    return remarks(settings, config)
+
+
+def remarks(settings: Settings, config: Config) -> tuple[str, ...]:
+    """What is allowed and yet without the effect one may expect."""
+    models = {name: models_of(settings, agent) for name, agent in sorted(config.agents.items())}
+    return tuple(
+        f"agent {name}: only the first of its models is asked, {several[0]}; there is no failover yet"
+        for name, several in models.items()
+        if len(several) > 1
+    )
 
 
 def models_of(settings: Settings, agent: AgentConfig) -> tuple[str, ...]:

@@ -78,7 +78,6 @@ class Settings:
     config_path: Path | None
     api_token: Secret | None
     url: str | None
-    public_url: str | None
     trusted_proxies: tuple[Network, ...]
     workers: int
     slots: int
@@ -112,7 +111,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         config_path=read("CONFIG", existing_file, None) or _config_here(),
         api_token=read_secret("API_TOKEN", secret_of),
         url=read("URL", web_url_of, None),
-        public_url=read("PUBLIC_URL", web_url_of, None),
         trusted_proxies=read("TRUSTED_PROXIES", list_of(network_of), ()),
         workers=read("WORKERS", int_between(1, 256), _cores()),
         slots=read("SLOTS", int_between(10, 1000), 50),

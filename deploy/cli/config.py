@@ -30,7 +30,9 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
-    from services.config import load_config  # here: loading the schema would slow every command down
+    # Here: loading the schema would slow every command down.
+    from services.config import load_config
+    from services.plugins import remarks
 
     problems: list[str] = []
     settings = _collect(load_settings, problems)
@@ -40,10 +42,13 @@ def check(path: Path | None, as_json: bool) -> None:
         _complain(problems, as_json=as_json)
     elif as_json:
         effective = {"settings": _settings_view(settings), "config": loaded.model_dump(mode="json")}
-        click.echo(json.dumps({"ok": True, "problems": [], **effective, "hash": loaded.hash}, indent=2))
+        said = {"ok": True, "problems": [], "remarks": remarks(settings, loaded)}
+        click.echo(json.dumps({**said, **effective, "hash": loaded.hash}, indent=2))
     else:
         for name, value in _summary(settings, loaded, file).items():
             click.echo(f"{name:<16}{value}")
+        for remark in remarks(settings, loaded):
+            click.echo(f"{'remark':<16}{remark}")
 
 
 @config.command()
@@ -81,7 +86,6 @@ def _settings_view(settings: Settings) -> dict[str, object]:
         "namespace": settings.namespace,
         "api_token": "given" if settings.api_token else "generated",
         "url": settings.url,
-        "public_url": settings.public_url,
         "trusted_proxies": [str(network) for network in settings.trusted_proxies],
         "workers": settings.workers,
         "slots": settings.slots,

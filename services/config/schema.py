@@ -72,7 +72,8 @@ class AgentConfig(_Table):
     """A file with the system prompt, relative to this one. None once it is loaded."""
 
     model: Annotated[Models | None, WithJsonSchema(_several(_text(MODEL_PATTERN)))] = None
-    """The model, or several in failover order. Absent: what TURNWRIGHT_MODEL says."""
+    """The model, or several in failover order, of which the first is asked for now. Absent: what
+    TURNWRIGHT_MODEL says."""
 
     tools: Annotated[ToolNames | None, WithJsonSchema({"type": "array", "items": _text(_NAME_PATTERN)})] = (
         None

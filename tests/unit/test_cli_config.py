@@ -83,6 +83,22 @@ def test_json_output_is_one_object_in_both_cases() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])
+def test_models_beyond_the_first_are_remarked_on_for_every_agent_that_has_them(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "turnwright.toml").write_text(
+        '[agents.one]\nmodel = "offline"\n[agents.two]\nmodel = ["acme:a", "acme:b"]\n'
+    )
+
+    result = run(*arguments, MODEL="offline,acme:c")
+
+    assert result.exit_code == 0
+    assert "agent default: only the first of its models is asked, offline" in result.stdout
+    assert "agent two: only the first of its models is asked, acme:a" in result.stdout
+    assert "agent one" not in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])
 def test_secrets_are_not_shown(arguments: tuple[str, ...]) -> None:
     result = run(*arguments, API_TOKEN="tw_canary", STORE_URL="redis://u:canary@store:6379/1")
 

@@ -53,7 +53,6 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
             "TURNWRIGHT_CONFIG": "tw.toml",
             "TURNWRIGHT_API_TOKEN": "tw_0123456789",
             "TURNWRIGHT_URL": "http://127.0.0.1:9000/",
-            "TURNWRIGHT_PUBLIC_URL": "https://example.org/turnwright",
             "TURNWRIGHT_TRUSTED_PROXIES": "10.0.0.1, fd00::/8",
             "TURNWRIGHT_WORKERS": "3",
             "TURNWRIGHT_SLOTS": "20",
@@ -77,7 +76,6 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
     assert settings.api_token is not None
     assert settings.api_token.reveal() == "tw_0123456789"
     assert settings.url == "http://127.0.0.1:9000"
-    assert settings.public_url == "https://example.org/turnwright"
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.1/32", "fd00::/8"]
     assert (settings.workers, settings.slots) == (3, 20)
     assert settings.models == ("openai:gpt-9", "offline")
@@ -120,7 +118,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_variable() -> None:
         ("CONFIG", "nowhere.toml", "existing file"),
         ("API_TOKEN", "two words", "without spaces"),
         ("URL", "example.org", "https://"),
-        ("PUBLIC_URL", "https://user@example.org", "no user"),
+        ("URL", "https://user@example.org", "no user"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8"),
         ("TRUSTED_PROXIES", "10.0.0.1,,", "empty entries"),
         ("WORKERS", "0", "1 to 256"),

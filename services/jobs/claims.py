@@ -40,10 +40,11 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as stored; `cancel` when somebody wants it stopped."""
+    """A job as stored; `cancel` when somebody wants it stopped. `incarnation` holds it while it is started."""
 
     state: str
     token: int
+    incarnation: str
     cancel: bool
 
 
@@ -103,6 +104,7 @@ class Claims:
             "id": held.id,
             "kind": held.kind,
             "token": held.token,
+            "incarnation": self._incarnation,
             "stream": held.stream,
             "channel": k.tail_channel(held.stream),
             "delay_ms": delay_ms,
@@ -119,7 +121,7 @@ class Claims:
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for job in jobs:
-                pipe.hmget(self._keys.job(job), "state", "token", "cancel")
+                pipe.hmget(self._keys.job(job), "state", "token", "incarnation", "cancel")
             found = pipe.execute()
         return {job: _row(values) for job, values in zip(jobs, found, strict=True)}
 
@@ -130,7 +132,12 @@ class Claims:
 
 
 def _row(values: list[bytes | None]) -> JobRow | None:
-    state, token, cancel = values
+    state, token, incarnation, cancel = values
     if state is None or token is None:
         return None
-    return JobRow(state=state.decode(), token=int(token), cancel=cancel is not None)
+    return JobRow(
+        state=state.decode(),
+        token=int(token),
+        incarnation=(incarnation or b"").decode(),
+        cancel=cancel is not None,
+    )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Set
 from services.errors import TurnwrightError
 from services.jobs.claims import Claims
 from services.jobs.wake import Wake
+from services.logs import get_logger
 from services.processors.advance import Held
 from services.streams.event import JobId
 from services.streams.keys import Keys, stream_of
@@ -56,7 +57,8 @@ class Orphans:
         left = [job for job in held if job not in in_hand]
         for job in left:
             row, kind = rows[job], held[job]
-            token = row.token if row is not None and row.state == "started" else -1
+            is_ours = row is not None and row.state == "started" and row.incarnation == self._incarnation
+            token = row.token if row is not None and is_ours else -1
             holding = Held(kind=kind, id=job, stream=stream_of(job), token=token)
             if self._claims.release(holding, error="orphaned", free=True) is not None:
                 self._wake.hint("llm" if kind == "llm" else "tool", job)
@@ -77,3 +79,6 @@ class Orphans:
                 self.look()
             except TurnwrightError:
                 continue
+            except Exception as error:
+                # The edge of this thread: what nobody looks for would never be found again.
+                get_logger("orphans").warning("look_failed", error=type(error).__name__)

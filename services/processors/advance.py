@@ -176,6 +176,7 @@ class Advancer:
             "kind": held.kind,
             "id": held.id,
             "token": held.token,
+            "incarnation": self._incarnation,
             "keep_s": self._keep_jobs_s,
         }
         header: dict[str, object] = {

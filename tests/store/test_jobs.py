@@ -186,6 +186,24 @@ class TestSettling:
 
         assert hand.advancer.settle(held, [OUTCOME], None) is not None
 
+    def test_nobody_settles_what_another_holds(self, stage: Stage, hand: Hand) -> None:
+        held, _ = hand.take_job("llm", JOB)
+
+        assert stage.hand("other").advancer.settle(held, [OUTCOME], None) is None
+        assert stage.hand("another").claims.release(held, error="lost") is None
+        assert hand.advancer.settle(held, [OUTCOME], None) is not None
+
+    def test_who_comes_late_for_an_older_claim_keeps_the_newer_one(self, stage: Stage, hand: Hand) -> None:
+        old, _ = hand.take_job("llm", JOB)
+        hand.claims.release(old, error="overloaded")
+        hand.take_job("llm", JOB)
+
+        assert hand.advancer.settle(old, [OUTCOME], None) is None
+        assert hand.claims.release(old, error="lost") is None
+
+        assert stage.relay.reap(stage.keys.shard(S), "hand", proven=True) == 1
+        assert JOB in stage.due_ids("llm")
+
 
 class TestReleasing:
     """An attempt that ended without an outcome."""

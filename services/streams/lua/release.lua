@@ -1,6 +1,6 @@
 -- release: an attempt ended without an outcome; the job is due again. Records why.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 job(hash)
--- ARGV 1 header: {op, again, id, kind, token, stream, channel, delay_ms, free, error}
+-- ARGV 1 header: {op, again, id, kind, token, incarnation, stream, channel, delay_ms, free, error}
 -- Returns {retry_at, now} | {refused: late|type}
 local h = cjson.decode(ARGV[1])
 local bad = check_types({ { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' },
@@ -9,11 +9,13 @@ if bad then return refuse('type', bad) end
 local known = redis.call('GET', KEYS[4])
 if known then return known end
 local now = now_ms(KEYS[5])
-local row = redis.call('HMGET', KEYS[7], 'state', 'token', 'free')
+local row = redis.call('HMGET', KEYS[7], 'state', 'token', 'free', 'incarnation')
 local head, last = head_of(KEYS[1])
 local found, resumed = written_before(KEYS[1], h.op, last, h.again)
-if not resumed and (row[1] ~= 'started' or tonumber(row[2]) ~= h.token) then
-  redis.call('ZREM', KEYS[6], h.kind .. '|' .. h.id)
+local ours = row[1] == 'started' and row[4] == h.incarnation
+if not resumed and not (ours and tonumber(row[2]) == h.token) then
+  -- A newer claim of the same holder keeps its place.
+  if not ours then redis.call('ZREM', KEYS[6], h.kind .. '|' .. h.id) end
   return refuse('late')
 end
 local retry_at = now + h.delay_ms

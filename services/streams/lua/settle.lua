@@ -1,5 +1,5 @@
 -- settle: the one outcome of a job, and, when nothing came between, the next commit with it. KEYS and c: see _commit.
--- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, keep_s}, events: [{a, b, id}], c: nil or a commit
+-- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, incarnation, keep_s}, events: [{a, b, id}], c: nil or a commit
 --        whose read_to is the head after these events}   2.. bodies and states by index
 -- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none} | {refused: late|type|blob|too_many}
 local h = cjson.decode(ARGV[1])
@@ -10,9 +10,11 @@ if known then return known end
 local now = now_ms(KEYS[5])
 local head, last = head_of(KEYS[1])
 local found, resumed = written_before(KEYS[1], h.op, last, h.again)
-local job = redis.call('HMGET', KEYS[h.job.k], 'state', 'token')
-if not resumed and (job[1] ~= 'started' or tonumber(job[2]) ~= h.job.token) then
-  redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
+local job = redis.call('HMGET', KEYS[h.job.k], 'state', 'token', 'incarnation')
+local ours = job[1] == 'started' and job[3] == h.job.incarnation
+if not resumed and not (ours and tonumber(job[2]) == h.job.token) then
+  -- A newer claim of the same holder keeps its place.
+  if not ours then redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id) end
   return refuse('late')
 end
 if is_too_large(#h.events) then return refuse('too_many') end

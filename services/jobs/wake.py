@@ -7,6 +7,8 @@ local timer. Switched off, everything still happens, found by the relays.
 from __future__ import annotations
 
 import heapq
+import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +20,8 @@ from services.streams.keys import Keys, Kind
 
 NEAR_MS = 2_000
 FLUSH = 200
+MOST_WAITING = 10_000
+SAME_S = 0.05
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -49,11 +53,16 @@ class Wake:
         enabled: bool = True,
         free: Callable[[], int | None] = lambda: None,
         failed: Callable[[BaseException], None] = lambda error: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys, self._port, self._free, self._failed = keys, port, free, failed
+        self._clock = clock
         self.enabled = enabled
         self._queue: dict[Hint, bool] = {}
-        self._timers: list[tuple[float, Hint]] = []
+        # When each hint's timer ends; the heap also keeps ends that were moved since.
+        self._ends: dict[Hint, float] = {}
+        self._timers: list[tuple[float, int, Hint]] = []
+        self._count = itertools.count()
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="wake", daemon=True)
@@ -77,7 +86,7 @@ class Wake:
     def relay(self, kind: Kind, id: str) -> None:
         """Like `hint`, also where shortcuts are off: what a relay found overdue."""
         with self._changed:
-            self._queue[Hint(kind, self._keys.shard(id), id)] = True
+            self._enqueue(Hint(kind, self._keys.shard(id), id))
             self._changed.notify()
 
     def at(self, kind: Kind, id: str, at_ms: int, *, now_ms: int) -> None:
@@ -86,11 +95,21 @@ class Wake:
         if not self.enabled or wait_ms > NEAR_MS:
             return
         with self._changed:
-            due = time.monotonic() + max(0, wait_ms) / 1000
-            entry = (due, Hint(kind, self._keys.shard(id), id))
-            if entry not in self._timers[:50]:
-                heapq.heappush(self._timers, entry)
+            ends = self._clock() + max(0, wait_ms) / 1000
+            hint = Hint(kind, self._keys.shard(id), id)
+            # Relays arm the same again each round, a little off; another time takes the place of the last.
+            is_armed = abs(self._ends.get(hint, -math.inf) - ends) < SAME_S
+            if is_armed or len(self._timers) >= MOST_WAITING:
+                return
+            self._ends[hint] = ends
+            heapq.heappush(self._timers, (ends, next(self._count), hint))
             self._changed.notify()
+
+    def _enqueue(self, hint: Hint) -> None:
+        self._queue[hint] = True
+        # A broker that is away for long: what is dropped is found by the relays.
+        while len(self._queue) > MOST_WAITING:
+            del self._queue[next(iter(self._queue))]
 
     def _run(self) -> None:
         while True:
@@ -103,12 +122,15 @@ class Wake:
     def _next_batch(self) -> list[Hint]:
         with self._changed:
             while not self._queue and not self._stopped:
-                wait = self._timers[0][0] - time.monotonic() if self._timers else None
+                wait = self._timers[0][0] - self._clock() if self._timers else None
                 if wait is not None and wait <= 0:
                     break
                 self._changed.wait(wait)
-            while self._timers and self._timers[0][0] <= time.monotonic():
-                self._queue[heapq.heappop(self._timers)[1]] = True
+            while self._timers and self._timers[0][0] <= self._clock():
+                ends, _, hint = heapq.heappop(self._timers)
+                if self._ends.get(hint) == ends:
+                    del self._ends[hint]
+                    self._enqueue(hint)
             hints = list(self._queue)[:FLUSH]
             for hint in hints:
                 del self._queue[hint]

@@ -70,4 +70,4 @@ class Attacher:
                 ProcessorAttached(name=name, version=version),
                 key=attachment_key(name),
             )
-            self._log.append(stream, [event], if_exists=True, existing_wins=True)
+            self._log.append(stream, [event], if_exists=True, existing_wins=True, is_activity=False)

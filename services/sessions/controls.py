@@ -49,8 +49,14 @@ class Controls:
         self._installed = installed
 
     def cancel(self, stream: StreamId, *, queued: bool = False) -> Commanded:
-        """Stop the running turn, with `queued` what waits behind it too. Raises: NotFound, Unavailable."""
-        agent = inspect(self._log, self._explain, stream).agent
+        """Stop the running turn, with `queued` what waits behind it too; nothing where nothing is going on.
+
+        Raises: NotFound, Unavailable.
+        """
+        seen = inspect(self._log, self._explain, stream)
+        agent = seen.agent
+        if seen.is_current and agent.turn is None and not agent.pending:
+            return Commanded(session=stream, offset=seen.head, changed=False)
         turn = agent.turn.n if agent.turn else agent.turns + 1
         event = EventInput.of("turn.cancel_requested", CancelRequested(queued=queued, turn=turn))
         return self._append(stream, event)

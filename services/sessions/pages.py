@@ -48,10 +48,11 @@ class Pages:
         self, stream: StreamId, *, after: Offset = 0, limit: int = 100, types: frozenset[str] | None = None
     ) -> EventPage:
         """Events after `after`, oldest first. Looks a bounded way ahead for `types`, so that
-        a page may be short: `next` is the offset to go on after. Raises: NotFound, Unavailable."""
+        a page may be short: `next` is the offset to go on after. An `after` beyond the head counts as the
+        head. Raises: NotFound, Unavailable."""
         head = self._head(stream)
         found: list[Event] = []
-        seen = after
+        seen = after = min(after, head)
         for event in forward(self._log, stream, after=after, page=SCAN_PAGE if types else limit):
             seen = event.offset
             found += [event] if types is None or event.type in types else []
@@ -60,9 +61,11 @@ class Pages:
         return EventPage(events=tuple(EventView.of(each) for each in found), head=max(head, seen), next=seen)
 
     def tail(self, stream: StreamId, *, after: Offset) -> Tail:
-        """Follow a session live, from `after` on. Raises: NotFound, Unavailable."""
-        self._head(stream)
-        return self._log.tail(stream, after=after)
+        """Follow a session live, from `after` on, or from its head if that is earlier.
+
+        Raises: NotFound, Unavailable.
+        """
+        return self._log.tail(stream, after=min(after, self._head(stream)))
 
     def show(self, stream: StreamId, *, before: Offset | None = None, limit: int = 50) -> SessionDetail:
         """One session with a page of its conversation. Raises: NotFound, Unavailable."""

@@ -112,11 +112,13 @@ class Log:
         expected: Offset | None = None,
         external: bool = False,
         existing_wins: bool = False,
+        is_activity: bool = True,
         source: tuple[str, int] | None = None,
     ) -> Appended:
         """Append `inputs` in order, durably, at the next offsets.
 
         `create` goes first when the stream is new. An input whose key is known is not written again.
+        Not `is_activity`: it does not move the stream to the front of the recent ones.
         `source` is (stream, n) of a cross-stream append: accepted only as the next n.
         Raises: NotFound (`if_exists`), KeyReused, Conflict("offset"), StreamPaused (`external`),
         Invalid (none, or more than 128 inputs), TooLarge, Overloaded, Unavailable.
@@ -147,6 +149,7 @@ class Log:
             "external": external,
             "most": self._most_waiting,
             "wins": existing_wins,
+            "quiet": not is_activity,
             "source": source[0] if source else "",
             "n": source[1] if source else 0,
             "idem_ms": self._idem_ms,

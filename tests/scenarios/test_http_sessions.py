@@ -44,7 +44,7 @@ def test_a_session_shows_its_conversation_status_and_usage(stage: Stage) -> None
         None,
         None,
     )
-    assert shown["usage"] == {"input": 3, "output": 2}
+    assert shown["usage"] == {"input": 3, "output": 2, "cached": 0, "reasoning": 0}
     said = [(each["role"], each["text"], each["outcome"]) for each in shown["conversation"]]
     assert said == [("user", "hello", None), ("assistant", "hi", "answered")]
     assert [each["name"] for each in shown["processors"]] == ["agent"]
@@ -264,3 +264,21 @@ def test_installed_processors_are_listed_with_their_contract(stage: Stage) -> No
         "emits": [],
     }
     assert "agent" in listed
+
+
+def test_an_offset_beyond_the_head_counts_as_the_head(stage: Stage) -> None:
+    stage.prompt("hello", session="app:short", policy="silent")
+    page = stage.get("/api/sessions/app:short/events?after=9999")
+    assert (page["events"], page["head"], page["next"]) == ([], 2, 2)
+
+
+def test_cancelling_where_nothing_is_going_on_changes_nothing(stage: Stage) -> None:
+    stage.prompt("hello", session="app:idle")
+    stage.answer("app:idle", "hi")
+    before = stage.types("app:idle")
+
+    done = stage.call("POST", "/api/sessions/app:idle/cancel", json={})
+
+    assert done.status_code == 202
+    assert done.get_json()["changed"] is False
+    assert stage.types("app:idle") == before

@@ -1,7 +1,7 @@
 -- append: add events from outside the stream's own processors. One fsync acknowledges them.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset)
 --      7.. idempotency keys(string) and blobs(string), by index
--- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, source, n, idem_ms,
+-- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, quiet, source, n, idem_ms,
 --        events: [{k: KEYS index or 0, fp, b: KEYS index or 0, id: blob id}]}   2.. bodies, the creation first
 -- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done|too_many}
 local h = cjson.decode(ARGV[1])
@@ -96,7 +96,7 @@ for _, i in ipairs(fresh) do
   if e.k > 0 then redis.call('SET', KEYS[e.k], offsets[i] .. ':' .. e.fp, 'PX', h.idem_ms) end
 end
 due_at_most(due, h.stream, now)
-redis.call('ZADD', recent, now, h.stream)
+if not h.quiet then redis.call('ZADD', recent, now, h.stream) end
 local reply = answer()
 if mark then redis.call('HSET', meta, mark, h.n .. '|' .. reply) end
 redis.call('SET', opkey, reply, 'EX', 600)

@@ -28,7 +28,7 @@ def _define(app: Celery, kind: Kind) -> None:
     @app.task(name=task_name(kind), bind=True, ignore_result=True, typing=False)  # type: ignore[untyped-decorator]
     def work(self: Task, *args: object, **kwargs: object) -> None:
         id = args[1] if len(args) == 2 else None
-        if not isinstance(id, str) or not 0 < len(id) <= ID_LIMIT:
+        if not isinstance(id, str) or not 0 < len(id) <= ID_LIMIT or not id.isascii():
             return
         try:
             engine = self.app.engine

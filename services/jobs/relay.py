@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from services.errors import TurnwrightError
+from services.errors import TurnwrightError, Unavailable
 from services.jobs.due import DueSets
 from services.jobs.incarnation import host_id, is_proven_dead
 from services.jobs.wake import NEAR_MS, Wake
@@ -34,7 +34,7 @@ class Relay:
         wake: Wake,
         *,
         every_s: float,
-        failed: Callable[[TurnwrightError], None] = lambda error: None,
+        failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._store, self._keys, self._due, self._wake = store, keys, due, wake
         self._every_s, self._failed = every_s, failed
@@ -66,7 +66,8 @@ class Relay:
         while not self._stop.wait(self._every_s):
             try:
                 self.round()
-            except TurnwrightError as error:
+            except Exception as error:
+                # The edge of this thread: without it a single defect would end the rounds for ever.
                 self._failed(error)
 
     def _bury(self, now: int) -> None:
@@ -74,7 +75,16 @@ class Relay:
         dead = {name for name in {name for _, name, _ in leases} if is_proven_dead(name, self._host)}
         for shard, incarnation, ends in leases:
             if ends <= now or incarnation in dead:
-                self.reap(shard, incarnation, proven=incarnation in dead)
+                self._reap_or_tell(shard, incarnation, proven=incarnation in dead)
+
+    def _reap_or_tell(self, shard: int, incarnation: str, *, proven: bool) -> None:
+        try:
+            self.reap(shard, incarnation, proven=proven)
+        except Unavailable:
+            raise
+        except TurnwrightError as error:
+            # A broken key of one shard is no reason to leave the others.
+            self._failed(error)
 
     def _leases(self) -> Sequence[tuple[int, str, int]]:
         with translated():

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from services.errors import Unavailable
 from services.jobs.claims import Claims
+from services.logs import get_logger
 from services.processors.advance import Held
 from services.streams.event import JobId
 from services.streams.store import Store, translated
@@ -75,6 +76,10 @@ class Running:
                     work()
                 except Unavailable:
                     self._stop.wait(LOOK_S)
+                except Exception as error:
+                    # The edge of this thread: without it nothing that runs here could be stopped any more.
+                    get_logger("running").warning("look_failed", error=type(error).__name__)
+                    self._stop.wait(LOOK_S)
 
         return loop
 
@@ -101,7 +106,7 @@ class Running:
                 while not self._stop.is_set():
                     notice = pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
                     if notice is not None and isinstance(data := notice["data"], bytes):
-                        self._heed(JobId(data.decode()))
+                        self._heed(JobId(data.decode(errors="replace")))
             finally:
                 pubsub.close()
                 client.close()

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from services.logs import get_logger
+
 
 class Watchdog:
     """Looks at `errands` (thread -> monotonic start); `stuck` is called for one older than `limit_s`."""
@@ -32,7 +34,16 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stop.wait(self.EVERY_S):
-            oldest = min(list(self._errands.values()), default=None)
-            if oldest is not None and time.monotonic() - oldest > self._limit_s:
-                self._stuck(time.monotonic() - oldest)
-                return
+            try:
+                if self._has_bitten():
+                    return
+            except Exception as error:
+                # The edge of this thread: without it a thread that hangs would never be found.
+                get_logger("watchdog").warning("look_failed", error=type(error).__name__)
+
+    def _has_bitten(self) -> bool:
+        oldest = min(list(self._errands.values()), default=None)
+        if oldest is None or time.monotonic() - oldest <= self._limit_s:
+            return False
+        self._stuck(time.monotonic() - oldest)
+        return True

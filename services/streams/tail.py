@@ -39,19 +39,28 @@ class Tail:
         self.after = after
 
     def __enter__(self) -> Tail:
-        with translated():
-            self._client = self._store.connect(timeout_s=5)
-            self._pubsub = self._client.pubsub()
-            self._pubsub.subscribe(self._channel)
+        self._client = self._store.connect(timeout_s=5)
+        self._pubsub = self._client.pubsub()
+        try:
+            with translated():
+                self._pubsub.subscribe(self._channel)
+        except BaseException:
+            self._close()
+            raise
         self._checked = 0.0
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._pubsub.close()
-        self._client.close()
-        self._store.forget(self._client)
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            self._pubsub.close()
+            self._client.close()
+        finally:
+            self._store.forget(self._client)
 
     def next(self, timeout_s: float) -> list[Event] | list[Delta]:
         """What came since, waiting up to `timeout_s`; empty when nothing did. Raises: Unavailable."""

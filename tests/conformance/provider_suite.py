@@ -70,15 +70,15 @@ REQUEST = ChatRequest(
     ),
     session="prompt:1",
     connect_s=2.0,
-    idle_s=10.0,
-    wall_s=20.0,
+    idle_s=60.0,
+    wall_s=120.0,
 )
 
 
 class CountingCall(RunningCall):
     """Counts how often a provider asked to start."""
 
-    def __init__(self, *, wall_s: float = 20.0, may_start: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, *, wall_s: float = 120.0, may_start: Callable[[], bool] = lambda: True) -> None:
         super().__init__(deadlines=DEADLINES, wall_s=wall_s, may_start=may_start)
         self.starts = 0
 
@@ -115,14 +115,12 @@ class Reading:
         """Wait until the first piece has come."""
         assert self._has_piece.wait(5)
 
-    def cancelled_within_s(self) -> float:
-        """Cancel from this thread and tell how long the reader took to end."""
+    def cancel(self) -> None:
+        """Cancel from this thread and wait until the reader ended, long before any limit would end it."""
         assert self._thread is not None
-        began = time.monotonic()
         self.call.cancel("user")
         self._thread.join(5)
         assert not self._thread.is_alive()
-        return time.monotonic() - began
 
 
 def failure(
@@ -235,7 +233,7 @@ class HTTPProviderSuite(ProviderSuite):
         reading = Reading(CountingCall())
         reading.start(provider, REQUEST)
         reading.wait_for_piece()
-        assert reading.cancelled_within_s() < 2
+        reading.cancel()
         assert isinstance(reading.pieces[0], TextDelta)
 
     def test_a_slow_answer_is_read_to_its_end(self, provider: Provider, server: LLMServer) -> None:
@@ -380,7 +378,7 @@ class HTTPProviderSuite(ProviderSuite):
         with pytest.raises(ProviderError) as raised:
             list(stream_run(provider, REQUEST, CountingCall(wall_s=0.4)))
         assert (raised.value.kind, raised.value.code) == ("ambiguous", "wall_timeout")
-        assert time.monotonic() - began < 2.4
+        assert time.monotonic() - began < 10  # of the 25 s that the answer takes
 
     @pytest.mark.parametrize("after", [0, 1])
     def test_a_cancel_frees_a_blocked_read_and_shuts_the_socket(
@@ -390,7 +388,7 @@ class HTTPProviderSuite(ProviderSuite):
         reading = self._blocked(provider, server)
         if after:
             reading.wait_for_piece()
-        assert reading.cancelled_within_s() < 2
+        reading.cancel()
         assert reading.error is not None
         assert reading.error.kind == "cancelled"
         assert server.wait_for(lambda fake: fake.disconnects == 1)
@@ -400,7 +398,7 @@ class HTTPProviderSuite(ProviderSuite):
     ) -> None:
         server.will(Stall())
         reading = self._blocked(provider, server)
-        assert reading.cancelled_within_s() < 2
+        reading.cancel()
         assert reading.error is not None
         assert reading.error.kind == "cancelled"
         assert server.wait_for(lambda fake: fake.disconnects == 1)
@@ -411,7 +409,7 @@ class HTTPProviderSuite(ProviderSuite):
         other = CountingCall()
         stream = provider.stream(REQUEST, other)
         next(stream)
-        cancelled.cancelled_within_s()
+        cancelled.cancel()
         assert isinstance(list(stream)[-1], Finished)
 
     def test_a_cancel_after_the_end_shuts_nothing(self, provider: Provider, server: LLMServer) -> None:

@@ -34,6 +34,7 @@ class StoreProxy:
         self.loses_first_replies = False
         self.swallows_all = False
         self.lost = 0
+        self.connections = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def swallow_open_connections(self) -> None:
@@ -62,6 +63,7 @@ class StoreProxy:
     def _serve(self, client: socket.socket) -> None:
         with self._lock:
             self._open.add(client)
+            self.connections += 1
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
             server.connect(self._target)
             self._pump(client, server)

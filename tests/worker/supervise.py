@@ -1,8 +1,9 @@
 """A program for the supervisor's tests: runs the roles of a JSON document under a real supervisor.
 
 Usage: `python -m tests.worker.supervise HOME PLAN`, where PLAN is `{"guard": bool, "grace_s": s, "total_s":
-s, "stages": [{name: [arg, ...]}, ...]}`. A role whose arguments hold `{lock}` inherits the directory's lock.
-A role is ready once it wrote the file `<home>/<name>.ready`, if its arguments mention `.ready`.
+s, "wait_s": s, "stages": [{name: [arg, ...]}, ...]}`. A role whose arguments hold `{lock}` inherits the
+directory's lock. A role is ready once it wrote the file `<home>/<name>.ready`, if its arguments mention
+`.ready`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     guard: bool = False
     grace_s: float = 8.0
     total_s: float = 9.3
+    wait_s: float = 2.0
 
 
 def main() -> int:
@@ -34,7 +36,7 @@ def main() -> int:
     home, plan = Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Plan)
     console = Console(sys.stdout)
     try:
-        directory = lock_data_directory(home, wait_s=2.0)
+        directory = lock_data_directory(home, wait_s=plan.wait_s)
     except ConfigurationError as error:
         console.say(f"refused: {error}")
         console.close()

@@ -162,11 +162,10 @@ def test_a_second_supervisor_on_the_same_directory_is_refused_at_once(home: Path
     with supervised(home, [{"one": IDLE}]) as first:
         first.pid("one")
 
-        began = time.monotonic()
-        with supervised(home, [{"one": IDLE}]) as second:
-            assert second.process.wait(timeout=10) == 2
+        # Who runs is known at once, however long one would wait for a store to end.
+        with supervised(home, [{"one": IDLE}], wait_s=120) as second:
+            assert second.process.wait(timeout=30) == 2
 
-        assert time.monotonic() - began < 2
         assert f"already runs on it (pid {first.process.pid})" in second.output()
         assert first.role("one").state == "running"
 
@@ -223,7 +222,8 @@ def test_a_stop_is_bounded_for_a_role_that_ignores_it(home: Path) -> None:
         began = time.monotonic()
         assert run.stop() == 0
 
-        assert time.monotonic() - began < 3
+        # Of its 1.5 s; by default it would have 8.
+        assert time.monotonic() - began < 7
         assert is_gone(stubborn)
         assert "stubborn: killed, did not stop in time" in run.output()
         assert "store     | stopping" in run.output()

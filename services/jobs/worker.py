@@ -132,10 +132,13 @@ class Worker:
             advanced = self._advancer.advance(stream, self._claimer(errand), takes=takes)
             self._faults.at("advance.committed")
             self._follow(stream, advanced, errand)
-        except NewerVersion:
-            self._due.give_back("advance", self._keys.shard(stream), [stream], delay_ms=NEWER_DELAY_MS)
-        except Conflict:
-            self._due.give_back("advance", self._keys.shard(stream), [stream], delay_ms=CONFLICT_DELAY_MS)
+        except (NewerVersion, Conflict) as error:
+            self._leave(stream, error)
+
+    def _leave(self, stream: StreamId, error: NewerVersion | Conflict) -> None:
+        """Newer workers, or whoever was faster, go on with the stream."""
+        delay_ms = CONFLICT_DELAY_MS if isinstance(error, Conflict) else NEWER_DELAY_MS
+        self._due.give_back("advance", self._keys.shard(stream), [stream], delay_ms=delay_ms)
 
     def _follow(self, stream: StreamId, advanced: Advanced, errand: Errand) -> None:
         for _ in range(FOLLOW_ROUNDS):
@@ -186,8 +189,12 @@ class Worker:
         held = Held(kind=kind, id=job, stream=stream, token=claim.token)
         standing = self._advancer.stand(stream) if self._shortcuts else None
         following = self._run(held, claim, standing, errand)
-        if following is not None:
+        if following is None:
+            return
+        try:
             self._follow(stream, following, errand)
+        except (NewerVersion, Conflict) as error:
+            self._leave(stream, error)
 
     def _declared(self, kind: Kind, job: JobId) -> str:
         """The effect to claim with; the worst for a job that is not there to be claimed, as hints may name any."""

@@ -6,16 +6,20 @@ Every check says what it found or what to do; none changes anything, and one tha
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from services.config import Config, load_config
-from services.diagnosis.roles import read_roles
+from services.diagnosis.roles import RoleState, read_supervised
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
+from services.jobs.slots import RESERVED
 from services.plugins import check_plugins, models_of
+from services.processes import is_running
 from services.settings import Settings, store_addresses
 from services.streams.admission import NEARLY_FULL, inspect_store, problems_of
 from services.streams.keys import Keys
@@ -23,6 +27,11 @@ from services.streams.store import Store, translated
 
 OVERDUE_S = 30.0
 ALIVE_S = 15.0
+
+# What is read here need not be what the server was started with.
+_HERE = "in this shell's environment"
+_START = "start it with `make up`"
+_OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 
 State = Literal["ok", "warning", "problem"]
 
@@ -39,12 +48,14 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     """Check everything that can be checked from here, in the order things depend on each other."""
     config = yield from _config(settings)
     yield from _plugins(settings, config)
-    yield from _roles(settings)
-    store = yield from _store(settings)
+    running = yield from _roles(settings)
+    advice = "" if running or settings.store_url else f": {_START}"
+    yield from _memory(settings)
+    store = yield from _store(settings, advice)
     if store is not None:
-        yield from _work(settings, store)
+        yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
         store.close()
-    yield from _broker(settings)
+    yield from _broker(settings, advice)
 
 
 def _config(settings: Settings) -> Generator[Finding, None, Config]:
@@ -52,43 +63,66 @@ def _config(settings: Settings) -> Generator[Finding, None, Config]:
         config = load_config(settings.config_path)
     except ConfigurationError as error:
         for problem in error.problems:
-            yield Finding(part="configuration", state="problem", text=problem)
+            yield Finding(part="configuration", state="problem", text=f"{_HERE}: {problem}")
         return Config()
     agents = ", ".join(sorted(config.agents))
-    yield Finding(part="configuration", state="ok", text=f"{len(config.agents)} agent(s): {agents}")
+    text = f"{_HERE}: {len(config.agents)} agent(s): {agents}"
+    yield Finding(part="configuration", state="ok", text=text)
     return config
 
 
 def _plugins(settings: Settings, config: Config) -> Iterator[Finding]:
     models = sorted({model for agent in config.agents.values() for model in models_of(settings, agent)})
-    yield from _tried(
-        "plugins", lambda: check_plugins(settings, config), f"models in use: {', '.join(models)}"
-    )
+    for found in _tried("plugins", lambda: check_plugins(settings, config), f"models {', '.join(models)}"):
+        yield msgspec.structs.replace(found, text=f"{_HERE}: {found.text}")
 
 
-def _roles(settings: Settings) -> Iterator[Finding]:
-    roles = read_roles(settings.home)
-    if not roles:
+def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:
+    """The names of the roles that run under a supervisor that runs."""
+    supervised = read_supervised(settings.home)
+    if supervised is None:
         yield Finding(part="processes", state="warning", text="nothing is supervised on this data directory")
-    for name, role in sorted(roles.items()):
-        if role.state == "down":
-            because = f" ({role.reason})" if role.reason else ""
-            text = (
-                f"given up after repeated deaths{because}, last {role.last_exit}: see its log, then restart"
-            )
-            yield Finding(part=name, state="problem", text=text)
-        elif role.state in ("backoff", "stopped"):
-            yield Finding(part=name, state="warning", text=f"{role.state}: last {role.last_exit}")
+        return []
+    supervisor, roles = supervised.supervisor, supervised.roles
+    if not is_running(supervisor.pid, supervisor.started):
+        if all(role.state == "stopped" for role in roles.values()):
+            yield Finding(part="processes", state="warning", text=f"Turnwright was stopped: {_START}")
         else:
-            yield Finding(part=name, state="ok", text=f"{role.state}, {role.restarts} restart(s)")
+            yield Finding(part="processes", state="problem", text=f"the supervisor is gone: {_START}")
+        return []
+    for name, role in sorted(roles.items()):
+        yield _role(name, role)
+    return [name for name, role in roles.items() if role.state == "running"]
 
 
-def _store(settings: Settings) -> Generator[Finding, None, Store | None]:
+def _role(name: str, role: RoleState) -> Finding:
+    if role.state == "down":
+        because = f" ({role.reason})" if role.reason else ""
+        text = f"given up after repeated deaths{because}, last {role.last_exit}: see its log, then restart"
+        return Finding(part=name, state="problem", text=text)
+    if role.state in ("backoff", "stopped"):
+        return Finding(part=name, state="warning", text=f"{role.state}: last {role.last_exit}")
+    return Finding(part=name, state="ok", text=f"{role.state}, {role.restarts} restart(s)")
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    if settings.store_url:
+        return
+    with suppress(OSError):
+        if _OVERCOMMIT.read_text(encoding="ascii").strip() != "1":
+            text = (
+                "the embedded store forks to shorten its file, which may fail when memory is short: "
+                "set vm.overcommit_memory = 1 (sysctl)"
+            )
+            yield Finding(part="memory", state="warning", text=text)
+
+
+def _store(settings: Settings, advice: str) -> Generator[Finding, None, Store | None]:
     try:
         store = Store(store_addresses(settings)[0], retries=1)
         facts = inspect_store(store)
     except TurnwrightError as error:
-        yield Finding(part="log store", state="problem", text=str(error))
+        yield Finding(part="log store", state="problem", text=_advised(str(error), advice))
         return None
     problems = problems_of(facts, settings.namespace)
     for problem in problems:
@@ -107,14 +141,21 @@ def _store(settings: Settings) -> Generator[Finding, None, Store | None]:
     return store
 
 
-def _work(settings: Settings, store: Store) -> Iterator[Finding]:
+def _work(settings: Settings, store: Store, *, workers: int) -> Iterator[Finding]:
     keys = Keys(settings.namespace, inspect_store(store).shards or 1)
-    workers = Census(store, keys, alive_s=ALIVE_S).workers()
-    if not workers:
+    beats = Census(store, keys, alive_s=ALIVE_S).workers().values()
+    if not beats:
         yield Finding(part="workers", state="problem", text="none is alive: nothing that is due gets done")
     else:
-        free = sum(beat.free for beat in workers.values())
-        yield Finding(part="workers", state="ok", text=f"{len(workers)} alive, {free} free slots")
+        free, slots = sum(beat.free for beat in beats), sum(max(1, beat.slots - RESERVED) for beat in beats)
+        text = (
+            f"{len(beats)} alive, {free} of {slots} slots for models and tools are free "
+            f"({RESERVED} more in each worker are kept for reductions)"
+        )
+        yield Finding(part="workers", state="ok", text=text)
+    if 0 < len(beats) < workers:
+        text = f"only {len(beats)} of the {workers} that run here report that they are alive"
+        yield Finding(part="workers", state="warning", text=text)
     now, lowest = DueSets(store, keys, grace_s=0).lowest()
     for one in lowest:
         late_s = (now - one.at) / 1000
@@ -123,14 +164,20 @@ def _work(settings: Settings, store: Store) -> Iterator[Finding]:
             yield Finding(part=f"due {one.kind}", state="warning", text=text)
 
 
-def _broker(settings: Settings) -> Iterator[Finding]:
+def _broker(settings: Settings, advice: str) -> Iterator[Finding]:
     def ping() -> None:
         broker = Store(store_addresses(settings)[1], retries=1)
         with translated():
             broker.client.info("server")
         broker.close()
 
-    yield from _tried("broker", ping, "answers")
+    for found in _tried("broker", ping, "answers"):
+        text = _advised(found.text, advice) if found.state == "problem" else found.text
+        yield msgspec.structs.replace(found, text=text)
+
+
+def _advised(text: str, advice: str) -> str:
+    return text if "`make up`" in text else f"{text}{advice}"
 
 
 def _tried(part: str, check: Callable[[], object], good: str) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """The right to run a job. `charged` counts attempts that cost of the budget, this one included.
 
     `prior` is the effect an earlier attempt declared, empty when there was none that started.
-    Times in epoch ms of the store.
+    Times in epoch ms of the store; `expires_at` is 0 when it is not known.
     """
 
     token: int
@@ -30,6 +30,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     due: int
     now: int
     offset: int
+    expires_at: int = 0
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

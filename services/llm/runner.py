@@ -47,6 +47,10 @@ from services.streams.vocabulary import (
 DELTA_S = 0.25
 # Each is two events of one commit, which holds 128.
 MOST_TOOL_CALLS = 50
+# Of text and tool calls together, as the log stores them: far below what an event may hold.
+ANSWER_LIMIT = 4 * 1024 * 1024
+MODEL_LIMIT = 200
+TOO_LARGE = "answer_too_large"
 LOOK_FOR_READERS_S = 1.0
 
 
@@ -98,16 +102,7 @@ class LLMRunner:
         history = build(self._log, held.stream, asked, provider.context_tokens)
         if history.is_empty:
             return _settled(LLMSettled(job=held.id, outcome="cancelled", error="withdrawn"))
-        request = ChatRequest(
-            model=model,
-            system=persona.system,
-            messages=history.messages,
-            tools=persona.tools,
-            session=held.stream,
-            job=held.id,
-            idle_s=persona.idle_s,
-            wall_s=persona.wall_s,
-        )
+        request = _request(held, persona, model, history)
         answer = _Answer(
             held.id, model, _Deltas(self._log.store, self._log.keys.tail_channel(held.stream), claim)
         )
@@ -119,6 +114,8 @@ class LLMRunner:
             with call:
                 for piece in stream_run(provider, request, call):
                     answer.add(piece)
+                    if answer.is_too_large:
+                        call.cancel(TOO_LARGE)
                     self._faults.at("llm.streaming")
         except ProviderError as error:
             return self._judge(held, claim, call, answer, error)
@@ -126,6 +123,8 @@ class LLMRunner:
             self._running.remove(held)
             answer.deltas.flush()
         self._faults.at("llm.answered")
+        if answer.is_too_large:
+            return _settled(answer.settled("failed", TOO_LARGE))
         if answer.calls > MOST_TOOL_CALLS:
             return _settled(answer.settled("failed", "too_many_tool_calls"))
         return _settled(answer.settled("succeeded"), history)
@@ -142,7 +141,7 @@ class LLMRunner:
     ) -> Result:
         if error.kind == "cancelled":
             return self._stopped(held, call.cancel_reason, answer)
-        delay_ms = backoff_ms(error.kind, claim, error.retry_after_s)
+        delay_ms = backoff_ms(error.kind, claim, error.retry_after_s, spent_ms=answer.spent_ms)
         if delay_ms is not None:
             return Again(error=error.kind, delay_ms=delay_ms)
         return _settled(answer.settled("failed", error.kind))
@@ -157,31 +156,65 @@ class LLMRunner:
             return Lost()
         if reason in ("deploy", "lease"):
             return Again(error=reason, free=True)
+        if reason == TOO_LARGE:
+            return _settled(answer.settled("failed", reason))
         return _settled(answer.settled("cancelled", reason))
 
 
+def _request(held: Held, persona: Persona, model: str, history: History) -> ChatRequest:
+    return ChatRequest(
+        model=model,
+        system=persona.system,
+        messages=history.messages,
+        tools=persona.tools,
+        session=held.stream,
+        job=held.id,
+        idle_s=persona.idle_s,
+        wall_s=persona.wall_s,
+    )
+
+
 class _Answer:
-    """What came so far."""
+    """What came so far. What is over the limit is not kept."""
 
     def __init__(self, job: JobId, model: str, deltas: _Deltas) -> None:
         self.job, self.model, self.deltas = job, model, deltas
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._usage = Usage()
+        self._room = ANSWER_LIMIT
+        self._began = time.monotonic()
 
     def add(self, piece: TextDelta | ToolCallRequest | TokenUsage | Finished) -> None:
         match piece:
             case TextDelta(text):
-                self._texts.append(text)
-                self.deltas.add(self.job, text)
+                if self._fits(text):
+                    self._texts.append(text)
+                    self.deltas.add(self.job, text)
             case ToolCallRequest():
-                self._calls.append(ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments))
+                call = ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments)
+                if self._fits(call):
+                    self._calls.append(call)
             case TokenUsage():
                 self._usage = Usage(
                     input=piece.input, output=piece.output, cached=piece.cached, reasoning=piece.reasoning
                 )
             case Finished():
-                self.model = piece.model or self.model
+                self.model = piece.model[:MODEL_LIMIT] or self.model
+
+    def _fits(self, part: str | ToolCall) -> bool:
+        self._room -= len(msgspec.json.encode(part))
+        return not self.is_too_large
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether more came than is kept."""
+        return self._room < 0
+
+    @property
+    def spent_ms(self) -> int:
+        """How long the attempt has taken."""
+        return int((time.monotonic() - self._began) * 1000)
 
     @property
     def calls(self) -> int:

@@ -2,7 +2,7 @@
 -- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 leases(zset)
 --      8 job(hash) 9 parked(zset)
 -- ARGV 1 header: {op, again, id, kind, incarnation, stream, channel, effect}
--- Returns {token, attempt, charged, prior, expired, since, due, now, offset}
+-- Returns {token, attempt, charged, prior, expired, since, due, now, offset, expires_at}
 --       | {refused: gone|settled|held|early|paused|revoked|type}
 local h = cjson.decode(ARGV[1])
 local bad = check_types({ { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' },
@@ -49,7 +49,8 @@ redis.call('HDEL', KEYS[8], 'left')
 redis.call('ZREM', KEYS[3], h.id)
 redis.call('ZADD', KEYS[6], now, h.kind .. '|' .. h.id)
 local reply = cjson.encode({ token = token, attempt = attempt, charged = attempt - tonumber(row[4]), prior = prior,
-  expired = expires <= now, since = tonumber(row[7]), due = tonumber(row[8]), now = now, offset = made[1] })
+  expired = expires <= now, since = tonumber(row[7]), due = tonumber(row[8]), now = now, offset = made[1],
+  expires_at = expires })
 redis.call('SET', KEYS[4], reply, 'EX', 600)
 redis.call('PUBLISH', h.channel, head)
 return reply

@@ -156,6 +156,7 @@ class Worker:
                     due=advanced.now,
                     now=advanced.now,
                     offset=0,
+                    expires_at=advanced.now + job.expires_ms,
                 )
                 following = self._run(held, claim, advanced.standing, errand)
                 if following is None:

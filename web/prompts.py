@@ -35,7 +35,7 @@ def prompts_blueprint(prompts: Prompts, live: LiveRequests, *, longest_wait_s: f
         prompt = Prompt(text=body.text, session=body.session, agent=body.agent, policy=body.policy)
         accepted = prompts.accept(prompt, token=caller(), key=read_key())
         answered = None
-        if wait_s and body.policy != "silent" and live.enter():
+        if wait_s and live.enter():
             try:
                 answered = _wait(prompts, accepted, wait_s, live)
             finally:

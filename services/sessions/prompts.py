@@ -73,10 +73,10 @@ class Prompts:
         timeout_s: float,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> TurnSettled | None:
-        """Wait for the turn that answers the input at `offset`; None when it is not settled in time,
-        withdrawn, or `is_stopping` becomes true. Raises: Unavailable."""
+        """Wait for the turn that answers the input at `offset`; None when it is not settled in time, withdrawn,
+        silent and so never answered, or `is_stopping` becomes true. Raises: Unavailable."""
         ends = time.monotonic() + timeout_s
-        with self._log.tail(StreamId(session), after=offset) as tail:
+        with self._log.tail(StreamId(session), after=offset - 1) as tail:
             while (left := ends - time.monotonic()) > 0 and not is_stopping():
                 for event in tail.next(min(left, _WAIT_STEP_S)):
                     if not isinstance(event, Event):
@@ -85,7 +85,7 @@ class Prompts:
                         settled = event.decode(TurnSettled)
                         if offset in settled.inputs:
                             return settled
-                    elif event.type == "input.withdrawn" and event.decode(InputWithdrawn).input == offset:
+                    elif _ends_hope(event, offset):
                         return None
         return None
 
@@ -140,6 +140,17 @@ class Prompts:
         if len(self._agent_of) > _REMEMBERED:
             self._agent_of.popitem(last=False)
         return known
+
+
+def _ends_hope(event: Event, offset: Offset) -> bool:
+    """Whether `event` tells that no turn will answer the input at `offset`."""
+    match event.type:
+        case "input.received":
+            return event.offset == offset and event.decode(InputReceived).policy == "silent"
+        case "input.withdrawn":
+            return event.decode(InputWithdrawn).input == offset
+        case _:
+            return False
 
 
 def _accepted(stream: StreamId, done: Appended) -> Accepted:

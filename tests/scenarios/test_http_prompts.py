@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from services.config import AgentConfig
 from services.streams.event import StreamId
 from services.streams.vocabulary import InputReceived, StreamCreated
 from tests.scenarios.http_stage import Stage, opened_stage, wait_until
@@ -180,12 +182,17 @@ def test_who_is_not_answered_in_time_is_told_where_to_look(stage: Stage, prefer:
     assert answer.headers["Location"] == f"/api/sessions/{(answer.json or {})['session']}"
 
 
-def test_a_silent_prompt_is_never_waited_for(stage: Stage) -> None:
-    body = {"text": "by the way", "policy": "silent"}
+@pytest.mark.parametrize("said", [{"policy": "silent"}, {"agent": "scribe"}], ids=["its own", "its agent's"])
+def test_a_prompt_whose_policy_is_silent_is_never_waited_for(stage: Stage, said: dict[str, str]) -> None:
+    stage.agents["scribe"] = AgentConfig(policy="silent")
+    began = time.monotonic()
 
-    answer = stage.call("POST", "/api/prompts", json=body, headers={"Prefer": "wait=60"})
+    answer = stage.call(
+        "POST", "/api/prompts", json={"text": "by the way", **said}, headers={"Prefer": "wait=60"}
+    )
 
     assert answer.status_code == 202
+    assert time.monotonic() - began < 10
 
 
 def test_a_waiting_prompt_ends_when_the_server_stops() -> None:

@@ -91,6 +91,7 @@ def home(tmp_path: Path) -> Path:
 def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home: Path) -> None:
     with platform(home, OPENAI_API_KEY="sk-test") as run:
         port = run.port()
+        assert "failover" not in run.output()
 
         last = run.output().split(f"ready http://127.0.0.1:{port}\n")[1].splitlines()
         said = [line for line in last if "|" not in line]
@@ -186,3 +187,8 @@ def test_mistakes_in_the_configuration_file_are_said_before_anything_starts(home
     with platform(home, TURNWRIGHT_CONFIG=str(file)) as run:
         assert "turnwright.toml:1" in run.refused()
     assert not home.exists()
+
+
+def test_models_that_are_not_asked_yet_are_remarked_on_at_the_start(home: Path) -> None:
+    with platform(home, TURNWRIGHT_MODEL="offline,offline") as run:
+        wait_until(lambda: "agent default: only the first of its models is asked, offline" in run.output())

@@ -41,8 +41,8 @@ FULL_DISK = {
     "Disk quota exceeded": "disk full",
     "Short write while writing to the AOF": "disk full",
 }
-# The broker never forks, so how the kernel accounts for the memory of forks is nothing to it.
-MEANINGLESS: dict[StoreKind, tuple[str, ...]] = {"log": (), "broker": ("Memory overcommit must be enabled",)}
+# What a store says of every orderly end, and what `doctor` says better.
+MEANINGLESS = ("Memory overcommit must be enabled", ":signal-handler (", "bye bye")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

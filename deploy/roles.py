@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.settings import Settings
 
 CELERY_APP = "tasks.celery"
+# What Celery prints past every log when it is asked to stop.
+CELERY_NOISE = ("worker: Warm shutdown",)
 
 
 def web_command(listen_fd: int) -> tuple[str, ...]:
@@ -18,21 +21,27 @@ def web_command(listen_fd: int) -> tuple[str, ...]:
 
 
 def worker_command(name: str) -> tuple[str, ...]:
-    """A worker process; `name` is unique on its machine."""
-    return (*_turnwright(), "worker", "--name", name)
+    """A supervised worker process; `name` is unique on its machine."""
+    return (*_turnwright(), "worker", "--supervised", "--name", name)
 
 
 def beat_command() -> tuple[str, ...]:
-    """A beat process."""
-    return (*_turnwright(), "beat")
+    """A supervised beat process."""
+    return (*_turnwright(), "beat", "--supervised")
 
 
-def run_worker(settings: Settings, name: str) -> None:
+def run_worker(settings: Settings, name: str, *, on_ready: Callable[[], None]) -> None:
     """Be a Celery worker; returns or exits when it is asked to stop."""
-    from celery.platforms import SecurityWarning
+    from celery.exceptions import CPendingDeprecationWarning
+    from celery.signals import worker_ready
 
-    # It warns root of pickled messages; ours are JSON and nothing else is read.
-    warnings.simplefilter("ignore", SecurityWarning)
+    def begin(**_: object) -> None:
+        # Of what a later Celery will do by default: nothing that whoever runs this can change. Not
+        # earlier, for Celery shows it always from the moment it sets logging up.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
+        on_ready()
+
+    worker_ready.connect(begin, weak=False)
     _run_celery(
         "worker",
         "--pool=threads",
@@ -44,8 +53,11 @@ def run_worker(settings: Settings, name: str) -> None:
     )
 
 
-def run_beat(settings: Settings) -> None:
+def run_beat(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     """Be a Celery beat; returns or exits when it is asked to stop."""
+    from celery.signals import beat_init
+
+    beat_init.connect(lambda **_: on_ready(), weak=False)
     _run_celery("beat", f"--loglevel={settings.log_level}", "--pidfile=")
 
 

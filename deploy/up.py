@@ -25,8 +25,10 @@ from deploy.embedded import (
     make_socket_folder,
     record_stores,
 )
+from deploy.findings import openai_hint
 from deploy.listening import DEFAULT_PORT, address_of, bind
-from deploy.roles import beat_command, web_command, worker_command
+from deploy.patience import Patience
+from deploy.roles import CELERY_NOISE, beat_command, web_command, worker_command
 from deploy.rolesfile import write_record, write_roles
 from deploy.supervisor.console import Console
 from deploy.supervisor.role import Role
@@ -38,7 +40,6 @@ from services.plugins import check_configuration
 from services.settings import Settings
 
 _PROBE_TIMEOUT_S = 1.0
-_REMIND_EVERY_S = 5.0
 _STOP_WITHIN_S = 9.3
 
 
@@ -127,8 +128,11 @@ class _Platform:
         listen_fd = self._listener.fileno()
         workers = [f"worker-{number}" for number in range(1, self._settings.workers + 1)]
         services = [
-            *(Role(name=name, command=worker_command(name), environment=environment) for name in workers),
-            Role(name="beat", command=beat_command(), environment=environment),
+            *(
+                Role(name=name, command=worker_command(name), environment=environment, muted=CELERY_NOISE)
+                for name in workers
+            ),
+            Role(name="beat", command=beat_command(), environment=environment, muted=CELERY_NOISE),
             Role(
                 name="web",
                 command=web_command(listen_fd),
@@ -147,15 +151,15 @@ class _Platform:
         check_store(self._settings)
 
     def note_states(self, states: Mapping[str, RoleState]) -> None:
-        """Write down the state of the roles; until all is ready, also tell of progress."""
+        """Write down the state of the roles, and say which began to run."""
         # A full disk must not end the supervisor that waits for room.
         with suppress(OSError):
             write_roles(self._directory.home, supervisor=self._directory.supervisor, roles=states)
         running = {name for name, state in states.items() if state.state == "running"}
-        if not self._is_ready:
-            for name in sorted(running - self._running):
-                self._console.say(f"{name} runs ({time.monotonic() - self._began:.1f} s)")
-        self._running |= running
+        for name in sorted(running - self._running):
+            took = f" ({time.monotonic() - self._began:.1f} s)" if not self._is_ready else ""
+            self._console.say(f"{name} runs{' again' if states[name].restarts else ''}{took}")
+        self._running = running
 
     def announce(self) -> None:
         """Everything is ready: write down the address, and say what a person wants to know now."""
@@ -165,8 +169,8 @@ class _Platform:
         models = self._settings.models
         self._console.say(f"ready {self._url}")
         self._console.say(f"model {', '.join(models)}")
-        if self._settings.openai_key_found and not any(name.startswith("openai:") for name in models):
-            self._console.say("OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>")
+        if hint := openai_hint(self._settings):
+            self._console.say(hint)
         self._console.say(f'{_command(self._directory.home)} ask "Hello"')
 
     def retract(self) -> None:
@@ -181,23 +185,11 @@ class _Platform:
             inherited=(self._directory.lock_fd,),
             is_ready=self._patiently(f"the {store.kind} store", store.is_ready),
             passing_causes=FULL_DISK,
-            muted=MEANINGLESS[store.kind],
+            muted=MEANINGLESS,
         )
 
-    def _patiently(self, what: str, is_ready: Callable[[], bool]) -> Callable[[], bool]:
-        asked_at = reminded_at = time.monotonic()
-
-        def ask() -> bool:
-            nonlocal reminded_at
-            if is_ready():
-                return True
-            now = time.monotonic()
-            if now - reminded_at > _REMIND_EVERY_S:
-                reminded_at = now
-                self._console.say(f"still waiting for {what} ({now - asked_at:.0f} s)")
-            return False
-
-        return ask
+    def _patiently(self, what: str, is_ready: Callable[[], bool]) -> Patience:
+        return Patience(what, is_ready, self._console.say)
 
 
 def _accepts_prompts(url: str) -> bool:

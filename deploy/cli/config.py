@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from deploy.findings import openai_hint
 from services.errors import ConfigurationError
 from services.settings import Settings, find_config, load_settings
 from services.variables import without_password
@@ -30,15 +31,17 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
-    # Here: loading the schema would slow every command down.
+    # Here: loading the schema and plugins would slow every command down.
     from services.config import load_config
-    from services.plugins import remarks
+    from services.plugins import check_plugins, remarks
 
     problems: list[str] = []
     settings = _collect(load_settings, problems)
     file = path.absolute() if path else find_config()
     loaded = _collect(lambda: load_config(file), problems)
-    if settings is None or loaded is None:
+    if settings is not None and loaded is not None:
+        _collect(lambda: check_plugins(settings, loaded), problems)
+    if settings is None or loaded is None or problems:
         _complain(problems, as_json=as_json)
     elif as_json:
         effective = {"settings": _settings_view(settings), "config": loaded.model_dump(mode="json")}
@@ -97,9 +100,8 @@ def _settings_view(settings: Settings) -> dict[str, object]:
 
 
 def _summary(settings: Settings, loaded: Config, file: Path | None) -> dict[str, str]:
-    models = ", ".join(settings.models)
-    if settings.models == ("offline",) and settings.openai_key_found:
-        models += " (OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>)"
+    hint = openai_hint(settings)
+    models = ", ".join(settings.models) + (f" ({hint})" if hint else "")
     return {
         "configuration": f"{file or 'no file, built-in defaults'} (hash {loaded.hash})",
         "agents": ", ".join(sorted(loaded.agents)),

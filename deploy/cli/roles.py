@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 
 import click
 
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 @click.command()
@@ -27,30 +31,41 @@ def web(listen_fd: int | None) -> None:
     check_start(settings)
     from deploy.web_server import run_web
 
+    if listen_fd is None:
+        from deploy.listening import address_of, bind
+
+        listener = bind(settings)
+        _say(f"web listens at {address_of(listener)}")
+        listen_fd = listener.detach()
     run_web(settings, listen_fd=listen_fd)
 
 
 @click.command()
 @click.option("--name", metavar="NAME", help="Unique on this machine.  [default: worker-<pid>]")
-def worker(name: str | None) -> None:
+@click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
+def worker(name: str | None, *, is_supervised: bool) -> None:
     """Run one worker process."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise click.BadParameter("1 to 100 letters, digits and . _ -", param_hint="--name")
     settings = load_settings()
     configure_logging(settings, "worker")
     check_start(settings)
     from deploy.roles import run_worker
 
-    run_worker(settings, name or f"worker-{os.getpid()}")
+    chosen = name or f"worker-{os.getpid()}"
+    run_worker(settings, chosen, on_ready=lambda: None if is_supervised else _say(f"{chosen} runs"))
 
 
 @click.command()
-def beat() -> None:
+@click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
+def beat(*, is_supervised: bool) -> None:
     """Run one beat process; any number of them may run."""
     settings = load_settings()
     configure_logging(settings, "beat")
     check_start(settings)
     from deploy.roles import run_beat
 
-    run_beat(settings)
+    run_beat(settings, on_ready=lambda: None if is_supervised else _say("beat runs"))
 
 
 def check_start(settings: Settings) -> None:
@@ -60,3 +75,8 @@ def check_start(settings: Settings) -> None:
 
     check_configuration(settings)
     check_store(settings, within_s=STORE_WAIT_S)
+
+
+def _say(text: str) -> None:
+    """Past Celery, which takes stdout for its log."""
+    print(text, file=sys.__stdout__, flush=True)

@@ -17,8 +17,8 @@ class Role:
 
     `is_ready` is asked from a thread of its own until it says so, and must come back within a second.
     `inherited` file descriptors stay open in it. `passing_causes` maps a text in its output to a cause of
-    death that ends by itself (a full disk): such a role is never given up. Lines that hold a text of `muted`
-    are not shown. `on_down` is told when the role is given up.
+    death that ends by itself (a full disk): such a role is never given up. Empty lines and lines that hold
+    a text of `muted` are not shown. `on_down` is told when the role is given up.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Role:
 
     def is_muted(self, line: str) -> bool:
         """Whether `line` of the output means nothing here."""
-        return any(text in line for text in self.muted)
+        return not line.strip() or any(text in line for text in self.muted)
 
 
 def restart_delay_s(exits: Sequence[float], *, now: float) -> float | None:

@@ -37,12 +37,31 @@ def test_check_says_what_is_in_effect_without_any_file() -> None:
 
 
 def test_check_reads_the_file_of_the_working_directory(tmp_path: Path) -> None:
-    (tmp_path / "turnwright.toml").write_text('[agents.helper]\n[[processors]]\nname = "audit"\n')
+    (tmp_path / "turnwright.toml").write_text("[agents.helper]\n")
 
     result = run("check")
 
     assert "default, helper" in result.stdout
-    assert "audit on *" in result.stdout
+
+
+def test_check_refuses_what_the_start_would_refuse_all_in_one_list(tmp_path: Path) -> None:
+    file = '[agents.a]\nmodel = ["nobody:x"]\ntools = ["nothing"]\n[[processors]]\nname = "audit"\n'
+    (tmp_path / "turnwright.toml").write_text(file)
+
+    result = run("check")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [word for word in ("nobody:x", "nothing", "audit") if word in result.stderr] == [
+        "nobody:x",
+        "nothing",
+        "audit",
+    ]
+
+
+def test_a_key_nothing_here_can_use_is_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+    assert "OPENAI" not in run("check").stdout
 
 
 def test_check_names_every_problem_of_environment_and_file_and_ends_with_2(tmp_path: Path) -> None:
@@ -84,8 +103,9 @@ def test_json_output_is_one_object_in_both_cases() -> None:
 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])
 def test_models_beyond_the_first_are_remarked_on_for_every_agent_that_has_them(
-    tmp_path: Path, arguments: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
+    _install_acme(tmp_path / "site", monkeypatch)
     (tmp_path / "turnwright.toml").write_text(
         '[agents.one]\nmodel = "offline"\n[agents.two]\nmodel = ["offline", "offline"]\n'
     )
@@ -112,3 +132,16 @@ def test_schema_prints_a_valid_json_schema() -> None:
 
     assert result.exit_code == 0
     jsonschema.Draft202012Validator.check_schema(json.loads(result.stdout))
+
+
+def _install_acme(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider `acme`, as an installed package brings it."""
+    (site / "acme-1.dist-info").mkdir(parents=True)
+    (site / "acme-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (site / "acme-1.dist-info" / "entry_points.txt").write_text(
+        "[turnwright.providers]\nacme = acme_of_a_test:make\n"
+    )
+    (site / "acme_of_a_test.py").write_text(
+        "from services.llm.offline import OfflineProvider\n\ndef make(model): return OfflineProvider()\n"
+    )
+    monkeypatch.syspath_prepend(str(site))

@@ -96,8 +96,7 @@ def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home
         last = run.output().split(f"ready http://127.0.0.1:{port}\n")[1].splitlines()
         said = [line for line in last if "|" not in line]
         assert said[0].startswith("model offline")
-        assert said[1] == "OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>"
-        assert said[2] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
+        assert said[1] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
         assert json.loads((home / "run" / "server.json").read_text()) == {"url": f"http://127.0.0.1:{port}"}
         assert run.get("/readyz") == 200
         assert home.stat().st_mode & 0o777 == 0o700
@@ -106,6 +105,7 @@ def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home
 
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(timeout=TIME_TO_STOP_S) == 0
+        assert run.output().splitlines()[-1] == "stopping"
 
     assert all(is_gone(child.pid) for child in children)
     assert {state.state for state in read_roles(home).values()} == {"stopped"}
@@ -151,6 +151,7 @@ def test_a_request_that_comes_while_web_is_started_anew_is_answered(home: Path) 
 
         assert run.get("/healthz") == 200
         assert run.port() == port
+        wait_until(lambda: "\nweb runs again\n" in run.output())
 
 
 def test_every_role_killed_with_9_comes_back(home: Path) -> None:

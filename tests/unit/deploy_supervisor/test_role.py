@@ -35,3 +35,11 @@ def test_a_cause_is_found_in_the_line_that_tells_of_it() -> None:
 
     assert role.cause_in("AOF: No space left on device") == "disk full"
     assert role.cause_in("Ready to accept connections") == ""
+
+
+def test_empty_lines_and_meaningless_ones_are_not_shown() -> None:
+    role = Role(name="log", command=("true",), muted=("bye bye",))
+
+    assert role.is_muted("7:M * Valkey is now ready to exit, bye bye...")
+    assert role.is_muted("  ")
+    assert not role.is_muted("7:M # Out of memory")

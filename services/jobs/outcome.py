@@ -9,6 +9,7 @@ import msgspec
 from services.jobs.claims import Claim
 from services.processors.advance import Held
 from services.streams.event import EventInput
+from services.streams.vocabulary import LLMSettled, ToolSettled
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -40,3 +41,13 @@ class Runner(Protocol):
 
     def run(self, held: Held, claim: Claim) -> Result:
         """Run one attempt to its end. Raises: Unavailable when the store went away meanwhile."""
+
+
+def too_large(held: Held) -> Settled:
+    """The failure of a job whose own outcome is more than an event can hold."""
+    if held.kind == "llm":
+        failed = LLMSettled(job=held.id, outcome="failed", error="answer_too_large")
+        return Settled((EventInput.of("llm.settled", failed),))
+    told = "failed: the result was too large to be kept"
+    settled = ToolSettled(job=held.id, outcome="failed", result=told, error="result_too_large")
+    return Settled((EventInput.of("tool.settled", settled),))

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from services.errors import Conflict, Overloaded, Revoked, TurnwrightError, Unavailable
+from services.errors import Conflict, Overloaded, Revoked, TooLarge, TurnwrightError, Unavailable
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
 from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import Lookout
-from services.jobs.outcome import Again, Lost, Runner, Settled
+from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
 from services.jobs.slots import Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, NewerVersion, claim_nothing
-from services.streams.event import JobId, StreamId
+from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import Keys, Kind, stream_of
 from services.streams.vocabulary import JobStarted
 
@@ -219,11 +219,7 @@ class Worker:
             result = Again(error="defect", delay_ms=DEFECT_DELAY_MS)
         match result:
             case Settled(events=events):
-                settled = self._insist(
-                    lambda: self._advancer.settle(
-                        held, events, standing if self._shortcuts else None, self._claimer(errand)
-                    )
-                )
+                settled = self._settle(held, events, standing, errand)
                 self._faults.at("llm.settled")
                 return settled
             case Again(error=code, delay_ms=delay_ms, free=free):
@@ -237,6 +233,18 @@ class Worker:
                 # Refused, as it is no longer ours; what is left of the claim goes.
                 self._claims.release(held, error="lost", free=True)
         return None
+
+    def _settle(
+        self, held: Held, events: Sequence[EventInput], standing: Standing | None, errand: Errand
+    ) -> Advanced | None:
+        riding = standing if self._shortcuts else None
+        try:
+            return self._insist(lambda: self._advancer.settle(held, events, riding, self._claimer(errand)))
+        except TooLarge as error:
+            # Run again, it would be paid for again and be as large.
+            self._reporter.failed("settle", held.id, error)
+            failed = too_large(held).events
+            return self._insist(lambda: self._advancer.settle(held, failed, None))
 
     def _insist(self, settle: Callable[[], Advanced | None]) -> Advanced | None:
         """Record an outcome that was paid for as soon as the store is back. The lease's end ends the process."""

@@ -1,0 +1,83 @@
+"""A worker whose runner comes with more than the log can hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.errors import TooLarge
+from services.faults import Faults
+from services.jobs.claims import Claim
+from services.jobs.outcome import Result, Settled
+from services.jobs.slots import Slots
+from services.jobs.wake import Wake
+from services.jobs.worker import Worker
+from services.processors.advance import Held
+from services.streams.blobs import BODY_LIMIT
+from services.streams.event import EventInput, JobId, StreamId
+from services.streams.keys import Kind
+from services.streams.vocabulary import LLMSettled, ToolSettled
+from tests.fakes.puppet import CREATED, Told, tell
+from tests.fakes.store_stage import NoHints, Stage
+
+S = StreamId("s")
+
+
+class Verbose:
+    """Comes with too much, each time it is asked."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def effect(self, held: Held) -> str:
+        """None."""
+        return ""
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """Settle with too much."""
+        self.runs += 1
+        much = LLMSettled(job=held.id, outcome="succeeded", text="x" * (BODY_LIMIT + 1))
+        return Settled((EventInput.of(f"{held.kind}.settled", much),))
+
+
+class Reports:
+    """Keeps what a worker could not do."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def failed(self, what: str, id: str, error: BaseException) -> None:
+        """Keep it."""
+        self.errors.append(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "error"),
+    [("llm", LLMSettled, "answer_too_large"), ("tool", ToolSettled, "result_too_large")],
+)
+def test_an_outcome_that_can_not_be_stored_ends_its_job_as_failed(
+    stage: Stage, kind: Kind, shape: type[LLMSettled | ToolSettled], error: str
+) -> None:
+    stage.log.append(S, [tell(Told(jobs=(f"{kind}:1",)))], create=CREATED)
+    hand, verbose, reports = stage.hand(), Verbose(), Reports()
+    hand.advancer.advance(S)
+    worker = Worker(
+        stage.keys,
+        due=stage.due,
+        claims=hand.claims,
+        advancer=hand.advancer,
+        runners={kind: verbose},
+        deliverer=stage.deliverer,
+        slots=Slots(10),
+        wake=Wake(stage.keys, NoHints(), enabled=False),
+        incarnation=hand.name,
+        effect_of=lambda tool: "",
+        reporter=reports,
+        faults=Faults(None),
+    )
+
+    worker.handle(kind, JobId("s@1"))
+
+    [settled] = [e.decode(shape) for e in stage.events(S) if e.type == f"{kind}.settled"]
+    assert (settled.outcome, settled.error, verbose.runs) == ("failed", error, 1)
+    assert stage.due.sizes()[kind] == 0
+    assert [type(each) for each in reports.errors] == [TooLarge]

@@ -128,17 +128,16 @@ class Log:
         if external and source is None:
             self._guard()
         bodies = encode_bodies(self.store, self.keys, stream, inputs)
-        extra: list[str] = []
-        first = 7
+        names = self._base(stream)
         events = []
         for one, body in zip(inputs, bodies, strict=True):
             k = b = 0
             if one.key:
-                extra.append(self.keys.key(stream, one.key))
-                k = first + len(extra) - 1
+                names.append(self.keys.key(stream, one.key))
+                k = len(names)
             if body.blob:
-                extra.append(self.keys.blob(stream, body.blob))
-                b = first + len(extra) - 1
+                names.append(self.keys.blob(stream, body.blob))
+                b = len(names)
             events.append({"k": k, "fp": fingerprint(one), "b": b, "id": body.blob})
         header: dict[str, object] = {
             "stream": stream,
@@ -158,7 +157,7 @@ class Log:
         args: list[Arg] = [create.encode()] if create else []
         args += [body.text for body in bodies]
         try:
-            done = self.store.write("append", [*self._base(stream), *extra], header, args, Appended)
+            done = self.store.write("append", names, header, args, Appended)
         except RefusedByScript as refusal:
             raise _named(refusal, stream) from None
         if self._woken and not all(done.duplicates):

@@ -154,8 +154,7 @@ class Log:
             "idem_ms": self._idem_ms,
             "events": events,
         }
-        args: list[Arg] = [create.encode()] if create else []
-        args += [body.text for body in bodies]
+        args: list[Arg] = [*([create.encode()] if create else []), *(body.text for body in bodies)]
         try:
             done = self.store.write("append", names, header, args, Appended)
         except RefusedByScript as refusal:

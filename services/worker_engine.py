@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
 from services.jobs.claims import Claims
-from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease
+from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease, host_id, is_proven_dead
 from services.jobs.orphans import Orphans
 from services.jobs.running import Running
 from services.jobs.slots import Slots
@@ -94,6 +95,7 @@ class WorkerEngine(Engine):
                 self.registry,
                 incarnation,
                 keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
+                is_dead=partial(is_proven_dead, host=host_id()),
             ),
             runners={"llm": self.llm, "tool": self.tool_jobs},
             deliverer=StreamDeliverer(self.log),

@@ -6,6 +6,7 @@ finds a higher `rev` and starts over.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,7 +15,7 @@ import msgspec
 from services.errors import Conflict
 from services.processors.commit import CommitReply, Draft, SettleReply, numbered
 from services.processors.contract import StartJob
-from services.processors.isolation import COUNTED_TAKES, Isolation
+from services.processors.isolation import COUNTED_TAKES, Isolation, accused
 from services.processors.plan import (
     Claimer,
     NewerVersion,
@@ -25,14 +26,16 @@ from services.processors.plan import (
 )
 from services.processors.registry import ProcessorRegistry
 from services.processors.rows import Row, rows_of
-from services.processors.unit import AnyProcessor, Watch, watch_nothing
+from services.processors.unit import AnyProcessor, Fault, Watch, watch_nothing
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.log import Loaded, Log
-from services.streams.store import RefusedByScript
-from services.streams.vocabulary import ProcessorAttached
+from services.streams.store import RefusedByScript, translated
+from services.streams.vocabulary import ProcessorAttached, ProcessorUnparked
 
 ATTEMPTS = 8
 CHUNK = 500
+WATCHED_EVENTS = 64
+JOB_RACES = 3
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +80,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class Advancer:
     """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`.
 
-    `clock` is monotonic, in seconds: it tells how old a standing is.
+    `clock` is monotonic, in seconds: it tells how old a standing is. `is_dead` tells of an incarnation
+    whether its process is known to be gone.
     """
 
     def __init__(
@@ -88,7 +92,10 @@ class Advancer:
         *,
         keep_jobs_s: int = 86_400,
         clock: Callable[[], float] = time.monotonic,
+        is_dead: Callable[[str], bool] = lambda incarnation: False,
     ) -> None:
+        self._alone = threading.Lock()
+        self._is_dead = is_dead
         self._log = log
         self._registry = registry
         self._incarnation = incarnation
@@ -98,51 +105,97 @@ class Advancer:
     def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
 
-        `takes`: how often the stream was taken since its last commit; after three it runs in isolation.
+        `takes`: how often the stream was taken since its last commit; after three it runs in isolation, and
+        with plugins as soon as a process ended in a run with any.
         Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
         """
-        if takes <= COUNTED_TAKES:
-            return self._commit(stream, claimer)
-        isolation = Isolation(self._log.store, self._log.keys, stream, self._incarnation)
-        guilty = isolation.begin()
-        committed = False
-        try:
-            advanced = self._commit(stream, claimer, watch=isolation.watch, guilty=guilty)
-            committed = True
-            return advanced
-        finally:
-            isolation.end(committed=committed)
-
-    def _commit(
-        self,
-        stream: StreamId,
-        claimer: Claimer,
-        *,
-        watch: Watch = watch_nothing,
-        guilty: Mapping[str, int] = {},
-    ) -> Advanced:
+        faults: list[Fault] = []
         for left in reversed(range(ATTEMPTS)):
             loaded = self._load(stream)
             if loaded.head == 0:
                 return Advanced()
             reading, processors = self._reading(stream, loaded, loaded.events)
             chosen = claim_nothing if loaded.paused is not None else claimer
-            drawn = plan(reading, processors, chosen, watch=watch, guilty=guilty)
+            isolation = self._isolation(stream, processors, takes)
+            drawn = self._draw(reading, processors, chosen, isolation, takes=takes, known=faults)
             draft = self._draft(stream)
             header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
             try:
                 reply = self._log.store.write("commit", draft.keys(), header, draft.bodies, CommitReply)
-            except Conflict:
+            except Conflict as conflict:
                 if not left:
                     raise
+                if left < ATTEMPTS - JOB_RACES and conflict.reason in ("job_exists", "job_settled"):
+                    faults = self._blamed(drawn, processors)
                 continue
             except RefusedByScript as refusal:
                 if refusal.reason != "paused" or not left:
                     raise
                 claimer = claim_nothing
                 continue
+            if isolation is not None and isolation.is_suspicious:
+                isolation.committed(drawn.parked)
             return _advanced(drawn, reply, loaded.fields, taken=self._clock())
         raise Conflict("rev")
+
+    def _isolation(
+        self, stream: StreamId, processors: Sequence[AnyProcessor], takes: int
+    ) -> Isolation | None:
+        if takes <= COUNTED_TAKES and self._registry.are_builtin(processors):
+            return None
+        return Isolation(self._log.store, self._log.keys, stream, self._incarnation, self._is_dead)
+
+    def _draw(
+        self,
+        reading: Reading,
+        processors: Sequence[AnyProcessor],
+        claimer: Claimer,
+        isolation: Isolation | None,
+        *,
+        takes: int,
+        known: Sequence[Fault],
+    ) -> Plan:
+        if isolation is None:
+            return plan(reading, processors, claimer)
+        found = isolation.begin({p.contract.name: p.contract.version for p in processors})
+        try:
+            for name in _pardoned(reading.events):
+                isolation.forgive(name)
+                found.pop(name, None)
+            if takes <= COUNTED_TAKES and not isolation.is_suspicious:
+                watch = self._watch(reading, processors, isolation)
+                return plan(reading, processors, claimer, watch=watch, known=known)
+            guilty = accused(reading, processors, found, self._registry.are_builtin)
+            # Of several that run at once in a process that ends, nobody could tell which one it was.
+            with self._alone:
+                return plan(reading, processors, claimer, watch=isolation.watch, guilty=guilty, known=known)
+        finally:
+            isolation.end()
+
+    def _blamed(self, drawn: Plan, processors: Sequence[AnyProcessor]) -> list[Fault]:
+        """The plugins that start a job there was before, or settle one that is not there to be settled.
+
+        The built-in ones may lose a race, any number of times: a later reading tells them.
+        """
+        plugins = {p.contract.name for p in processors if not self._registry.are_builtin([p])}
+        keys, client = self._log.keys, self._log.store.client
+        with translated():
+            named = [*(one.id for one in drawn.jobs), *(one.id for one in drawn.settles)]
+            rows = {job: client.hmget(keys.job(job), "state", "token") for job in named}
+        wrong = [one.id for one in drawn.jobs if rows[one.id][0] is not None]
+        for settled in drawn.settles:
+            state, token = rows[settled.id]
+            if state in (None, b"settled") or int(token or 0) != settled.token:
+                wrong.append(settled.id)
+        owners = [drawn.owners[job] for job in wrong]
+        return [Fault(o.name, o.offset, "JobConflict") for o in owners if o.name in plugins]
+
+    def _watch(self, reading: Reading, processors: Sequence[AnyProcessor], isolation: Isolation) -> Watch:
+        """Watch plugins; nobody where much is read and noting each event would take long."""
+        if len(reading.events) + sum(map(len, reading.lagging.values())) > WATCHED_EVENTS:
+            return watch_nothing
+        plugins = {p.contract.name for p in processors if not self._registry.are_builtin([p])}
+        return lambda name, offset: isolation.watch(name, offset) if name in plugins else None
 
     def stand(self, stream: StreamId) -> Standing | None:
         """The stream as it is now, or None when more is unread than one page."""
@@ -261,6 +314,12 @@ class Advancer:
         while events and events[-1].offset < min(loaded.own[1], loaded.head):
             events += self._log.read(stream, after=events[-1].offset, limit=CHUNK)
         return msgspec.structs.replace(loaded, events=events)
+
+
+def _pardoned(events: Sequence[Event]) -> set[str]:
+    """The parked processors that people told to go on."""
+    told = [e for e in events if e.type in ("processor.resumed", "processor.skipped")]
+    return {event.decode(ProcessorUnparked).name for event in told}
 
 
 def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, taken: float) -> Advanced:

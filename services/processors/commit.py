@@ -103,16 +103,21 @@ class Draft:
         """The header's `c` for `plan`; only fields that differ from `known` are sent."""
         outbox_next = int(known.get("outbox", b"1"))
         owed, counters = numbered(plan.appends, known)
-        before = [[n, self.arg(value)] for n, value in plan.before.items() if known.get(n) != value]
-        after = [[n, self.arg(value)] for n, value in plan.after.items() if known.get(n) != value]
+        before = {n: self.arg(value) for n, value in plan.before.items() if known.get(n) != value}
+        # Of no use without events; a value that its own events leave as it is goes once.
+        after = {
+            n: before[n] if n in before and plan.before[n] == value else self.arg(value)
+            for n, value in plan.after.items()
+            if plan.events and known.get(n) != value
+        }
         counted = [[n, self.arg(value)] for n, value in counters.items()]
         return {
             "stream": self.stream,
             "rev": rev,
             "read_to": plan.read_to,
             "at": plan.at_ms,
-            "before": before + counted,
-            "after": after + counted,
+            "before": [*map(list, before.items()), *counted],
+            "after": [*map(list, after.items()), *counted],
             "events": self.events(plan.events),
             "jobs": [self._start(job, plan.claimed.get(job.id)) for job in plan.jobs],
             "settles": [

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from services.processors.bounds import STATES_LIMIT, TooMany, check_decided, check_weight
 from services.processors.contract import (
     AppendTo,
     CancelJob,
@@ -31,8 +32,6 @@ from services.streams.vocabulary import (
     StreamPaused,
 )
 
-EMIT_LIMIT = 120
-APPEND_LIMIT = 256 * 1024
 TIME_ROUNDS = 4
 
 
@@ -45,16 +44,18 @@ class NewerVersion(Exception):
         self.version = version
 
 
-class _TooMany(Exception):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+class Owner(msgspec.Struct, frozen=True):
+    """Who decided something, and at which event."""
+
+    name: str
+    offset: int
 
 
 class Plan(msgspec.Struct, kw_only=True):
     """One commit, ready to be encoded. `before`: fields if others appended meanwhile, `after`: if not.
 
     `at_ms` becomes the time of its events, so that whoever folds them again comes to the same state.
+    `parked` are the processors that it parks, `owners` tell who started or settled a job.
     """
 
     read_to: int
@@ -67,6 +68,8 @@ class Plan(msgspec.Struct, kw_only=True):
     cancels: list[CancelJob] = []
     appends: list[AppendTo] = []
     claimed: dict[str, JobStarted] = {}
+    parked: list[str] = []
+    owners: dict[str, Owner] = {}
     timer: int | None = None
     behind: bool = False
     pause: str = ""
@@ -105,13 +108,14 @@ def plan(
     *,
     watch: Watch = watch_nothing,
     guilty: Mapping[str, int] = {},
+    known: Sequence[Fault] = (),
 ) -> Plan:
     """Plan the next commit. A processor's fault parks that processor only; so does being
-    `guilty` of crashes or hangs at an offset.
+    `guilty` of crashes or hangs at an offset, and a `known` fault.
 
     Raises: NewerVersion.
     """
-    faults = [Fault(name, offset, "CrashOrHang") for name, offset in guilty.items()]
+    faults = [*known, *(Fault(name, offset, "CrashOrHang") for name, offset in guilty.items())]
     events = list(reading.events)
     while True:
         try:
@@ -119,7 +123,7 @@ def plan(
             return _Pass(cut, processors, faults, claimer, watch).run()
         except Fault as fault:
             faults.append(fault)
-        except _TooMany as flood:
+        except TooMany as flood:
             least = max(1, reading.own[1] - reading.at)
             if len(events) <= least:
                 faults.append(Fault(flood.name, reading.at + 1, "TooManyEvents"))
@@ -148,6 +152,7 @@ class _Pass:
         self.others |= {
             name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
         }
+        self.named: set[str] = set()
         self.queue: deque[tuple[Event, list[Unit]]] = deque()
 
     def run(self) -> Plan:
@@ -158,12 +163,11 @@ class _Pass:
             for unit in main:
                 unit.reduce(event)
             self._govern(event)
-        for unit in self.units:
-            self._store(self.out.before, unit)
+        self._store(self.out.before)
         self._note_pending(main)
         self._react(main)
-        for unit in self.units:
-            self._store(self.out.after, unit)
+        self._store(self.out.after)
+        check_weight(self.out.before, self.out.after, self.out.events, self.out.appends)
         for name, row in self.others.items():
             self.out.before[f"p:{name}"] = self.out.after[f"p:{name}"] = encode_row(row)
         self.out.behind |= any(unit.row.offset is not None for unit in self.units)
@@ -228,6 +232,7 @@ class _Pass:
 
     def _park(self, fault: Fault) -> None:
         row = self.others[fault.name]
+        self.out.parked.append(fault.name)
         start = self.reading.at if row.offset is None else row.offset
         self.others[fault.name] = msgspec.structs.replace(
             row,
@@ -323,22 +328,27 @@ class _Pass:
                     if made.type == "stream.paused":
                         self.out.pause = msgspec.json.decode(made.payload, type=StreamPaused).reason
                 case StartJob():
+                    if one.id in self.named:
+                        raise Fault(unit.name, event.offset if event else self.read_to, "JobTwice")
+                    self.named.add(one.id)
+                    self.out.owners[one.id] = Owner(unit.name, event.offset if event else self.read_to)
                     self.out.jobs.append(one)
                     if started := self.claimer(one):
                         self.out.claimed[one.id] = started
                         made = EventInput.of(f"{one.kind}.started", started)
                         self.out.events.append(_traced(made, event))
                 case SettleJob():
+                    self.out.owners.setdefault(
+                        one.id, Owner(unit.name, event.offset if event else self.read_to)
+                    )
                     self._settle(one)
                 case CancelJob():
                     self.out.cancels.append(one)
                 case AppendTo():
                     self.out.appends.append(one)
         out = self.out
-        if max(len(out.events), len(out.jobs), len(out.appends)) > EMIT_LIMIT:
-            raise _TooMany(unit.name)
-        if out.appends and sum(len(one.event.payload) for one in out.appends) > APPEND_LIMIT:
-            raise _TooMany(unit.name)
+        counts = (len(out.events), len(out.jobs), len(out.appends))
+        check_decided(unit.name, counts=counts, appends=out.appends)
 
     def _settle(self, settled: SettleJob) -> None:
         """End a job; one that this very commit would start never comes into being."""
@@ -349,8 +359,13 @@ class _Pass:
         self.out.jobs = kept
         self.out.claimed.pop(settled.id, None)
 
-    def _store(self, fields: dict[str, bytes], unit: Unit) -> None:
-        fields[f"p:{unit.name}"], fields[f"s:{unit.name}"] = unit.encode(self.read_to)
+    def _store(self, fields: dict[str, bytes]) -> None:
+        sizes: dict[str, int] = {}
+        for unit in self.units:
+            fields[f"p:{unit.name}"], state = unit.encode(self.read_to)
+            fields[f"s:{unit.name}"], sizes[unit.name] = state, len(state)
+        if sum(sizes.values()) > STATES_LIMIT:
+            raise Fault(max(sizes, key=lambda name: sizes[name]), self.read_to, "StateTooLarge")
 
     def _waiting(self, unit: Unit) -> int:
         try:

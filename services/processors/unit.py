@@ -7,9 +7,21 @@ from typing import Any
 
 import msgspec
 
-from services.processors.contract import STATE_LIMIT, Decision, Emit, Moment, Processor
+from services.processors.contract import (
+    STATE_LIMIT,
+    AppendTo,
+    CancelJob,
+    Decision,
+    Emit,
+    Moment,
+    Processor,
+    SettleJob,
+    StartJob,
+)
 from services.processors.rows import Row, encode_row
-from services.streams.event import Event
+from services.streams.blobs import BODY_LIMIT
+from services.streams.event import Event, EventInput, decode_entry
+from services.streams.keys import stream_of
 
 AnyProcessor = Processor[Any]  # each has a state type of its own, known to itself only
 Watch = Callable[[str, int], None]
@@ -44,7 +56,7 @@ class Unit:
         self.watch(self.name, event.offset)
         try:
             self.state = self.processor.reduce(self.state, event)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
@@ -52,8 +64,8 @@ class Unit:
             return ()
         self.watch(self.name, event.offset)
         try:
-            return self._checked(self.processor.react(self.state, event, moment))
-        except Exception as error:
+            return self._checked(self.processor.react(self.state, event, moment), moment)
+        except (Exception, SystemExit) as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
@@ -62,14 +74,24 @@ class Unit:
             wakes = self.processor.wakes_at(self.state)
             if wakes is None or wakes > moment.now_ms:
                 return ()
-            return self._checked(self.processor.on_time(self.state, moment))
-        except Exception as error:
+            return self._checked(self.processor.on_time(self.state, moment), moment)
+        except (Exception, SystemExit) as error:
             raise Fault(self.name, offset, type(error).__name__) from error
 
-    def _checked(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+    def _checked(self, decisions: Sequence[Decision], moment: Moment) -> Sequence[Decision]:
         for one in decisions:
-            if isinstance(one, Emit) and one.event.type not in self.processor.contract.emits:
-                raise ValueError(f"{self.name} emitted {one.event.type}, which is not in its contract")
+            match one:
+                case Emit(event=made):
+                    if made.type not in self.processor.contract.emits:
+                        raise ValueError(f"{self.name} emitted {made.type}, which is not in its contract")
+                    check_readable(made)
+                case AppendTo(event=made, create=first):
+                    check_readable(made)
+                    if first is not None:
+                        check_readable(first)
+                case StartJob(id=job) | SettleJob(id=job) | CancelJob(id=job):
+                    if stream_of(job) != moment.stream:
+                        raise ValueError(f"{self.name} named a job of another stream")
         return decisions
 
     def encode(self, offset: int) -> tuple[bytes, bytes]:
@@ -77,3 +99,14 @@ class Unit:
         if len(state) > STATE_LIMIT:
             raise Fault(self.name, offset, "StateTooLarge")
         return encode_row(self.row), state
+
+
+def check_readable(made: EventInput) -> None:
+    """Refuse an event that could be committed and never be read again. Raises: ValueError."""
+    if len(made.payload) > BODY_LIMIT:
+        raise ValueError(f"{made.type} is larger than {BODY_LIMIT} bytes")
+    # Both ways: what the encoder takes as it is, the decoder may refuse, and the fields' types with it.
+    read = decode_entry(0, 0, made.encode())
+    if not read.type or read.v < 1:
+        raise ValueError("an event without a type or version")
+    msgspec.json.decode(made.payload)

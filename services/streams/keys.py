@@ -91,6 +91,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:workers"
 
     @property
+    def guilt(self) -> str:
+        """Hash: run with plugins -> whose it is, and whether its process ended in it."""
+        return f"{self.namespace}:guilt"
+
+    @property
     def tokens(self) -> str:
         """Hash: sha256 of a token -> what it is."""
         return f"{self.namespace}:tokens"

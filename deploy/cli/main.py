@@ -6,6 +6,7 @@ Exit status 0 on success, 2 for wrong usage or configuration, 130 when interrupt
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -32,6 +33,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Who read our output has seen enough; click would call that a failure. Into nothing goes what
+            # is left to write, or Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -75,10 +85,6 @@ def run(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Who read our output has seen enough. Python would complain again when it flushes at exit.
-        sys.stdout = None
-        return 0
     return result if isinstance(result, int) else 0
 
 

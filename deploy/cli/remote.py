@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import click
@@ -10,7 +11,7 @@ import msgspec
 from deploy.cli import output
 from deploy.cli.asking import Answer, Withdrawn
 from deploy.cli.live import follow
-from deploy.cli.server import Failed, Query, Server, find_server, session_path
+from deploy.cli.server import Failed, Misused, Query, Server, check_session, find_server, session_path
 from services.sessions.values import (
     Accepted,
     Answered,
@@ -27,6 +28,8 @@ from services.streams.vocabulary import TurnSettled
 
 _PAGE = 500
 
+_processor_name = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 session_argument = click.argument("session")
 
@@ -42,6 +45,10 @@ def ask(
     text: str, *, session: str | None, agent: str | None, policy: str | None, no_wait: bool, as_json: bool
 ) -> None:
     """Ask TEXT and wait for the answer."""
+    if not text.strip():
+        raise Misused("text: must not be empty")
+    if session is not None:
+        check_session(session)
     server = find_server()
     given = {"text": text, "session": session, "agent": agent, "policy": policy}
     body = {name: value for name, value in given.items() if value is not None}
@@ -138,15 +145,26 @@ def pause(session: str, *, reason: str, as_json: bool) -> None:
 @session_argument
 @as_json_option
 def resume(session: str, *, as_json: bool) -> None:
-    """Let SESSION go on."""
-    _command(session_path(session, "resume"), {}, done="resumed", as_json=as_json)
+    """Let SESSION, which was paused, go on."""
+    server = find_server()
+    commanded, raw = server.send(session_path(session, "resume"), Commanded, {})
+    if not commanded.changed and not as_json:
+        told, _ = server.read(session_path(session, "why"), Why)
+        if told.status == "faulted" and told.wait is not None:
+            raise Failed(f"the session is not paused but faulted: {told.wait.text}")
+    _show_commanded(commanded, raw, done="resumed", as_json=as_json)
 
 
 @click.command()
 @click.argument("session", required=False)
+@click.option("--resume", "resumed", metavar="NAME", help="Let this parked processor try again.")
+@click.option("--skip", "skipped", metavar="NAME", help="Let it pass by the event it stumbled over.")
 @as_json_option
-def processors(session: str | None, *, as_json: bool) -> None:
-    """List the installed processors, or where those of SESSION stand."""
+def processors(session: str | None, *, resumed: str | None, skipped: str | None, as_json: bool) -> None:
+    """List the installed processors, or where those of SESSION stand; let a parked one go on."""
+    if resumed is not None or skipped is not None:
+        _unpark(session, resumed=resumed, skipped=skipped, as_json=as_json)
+        return
     server = find_server()
     if session is None:
         known, raw = server.read("/api/processors", InstalledProcessors)
@@ -188,8 +206,23 @@ def _answered(accepted: Accepted, settled: TurnSettled) -> Answered:
     )
 
 
+def _unpark(session: str | None, *, resumed: str | None, skipped: str | None, as_json: bool) -> None:
+    if session is None:
+        raise click.UsageError("--resume and --skip need a SESSION.")
+    if resumed is not None and skipped is not None:
+        raise click.UsageError("--resume and --skip exclude each other.")
+    name, verb, done = (resumed, "resume", "resumed") if resumed is not None else (skipped, "skip", "skipped")
+    if not name or not _processor_name.fullmatch(name):
+        raise Misused(f"--{verb}: {name!r} can not be the name of a processor")
+    _command(session_path(session, "processors", name, verb), {}, done=done, as_json=as_json)
+
+
 def _command(path: str, body: dict[str, object], *, done: str, as_json: bool) -> None:
     commanded, raw = find_server().send(path, Commanded, body)
+    _show_commanded(commanded, raw, done=done, as_json=as_json)
+
+
+def _show_commanded(commanded: Commanded, raw: bytes, *, done: str, as_json: bool) -> None:
     if as_json:
         output.as_json(raw)
     else:
@@ -209,7 +242,10 @@ def _why_text(told: Why) -> str:
         return told.status
     since = f", since {output.clock(told.wait.since)}" if told.wait.since else ""
     until = f", until {output.clock(told.wait.until)}" if told.wait.until else ""
-    return f"{told.status}: {told.wait.text}{since}{until}"
+    text = told.wait.text
+    # Most reasons begin with the status: saying it twice helps nobody.
+    named = text if text.startswith(told.status) else f"{told.status}: {text}"
+    return f"{named}{since}{until}"
 
 
 def _standing(processor: ProcessorView) -> str:

@@ -1,10 +1,11 @@
 """The command line's way to a running Turnwright: where it is, with which token, and what can go wrong.
 
-Every failure becomes one clear line and exit status 1.
+Every failure becomes one clear line and exit status 1, or 2 where what was asked for can not be.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import click
 import httpx2
 import msgspec
 
+from services.sessions.values import SESSION_ID
 from services.settings import Settings, load_settings
 from services.variables import is_loopback
 
@@ -25,6 +27,15 @@ Query = Mapping[str, str | int]
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _REPEATS = 6
 _REPEAT_S = 0.5
+
+_session_id = re.compile(SESSION_ID)
+# How the server's checks of a shape read, and how people say it.
+_PLAIN = (
+    (re.compile(r".*matching regex.*"), "has signs that are not allowed there"),
+    (re.compile(r"Expected `str` of length >= 1\b"), "must not be empty"),
+    (re.compile(r"Expected `str` of length <= (\d+)"), r"must have at most \1 characters"),
+    (re.compile(r"Expected `(?:int|float)` (>=|<=) (\S+)"), r"must be \1 \2"),
+)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -38,6 +49,12 @@ class Problem(msgspec.Struct, frozen=True):
 
 class Failed(click.ClickException):
     """A command that could not be done: one line, exit status 1."""
+
+
+class Misused(Failed):
+    """A command that can never be done as it was given: one line, exit status 2."""
+
+    exit_code = 2
 
 
 class Lost(Exception):
@@ -119,12 +136,15 @@ class Server:
         problem = _problem_of(response)
         if problem is None:
             raise Failed(f"{self.url} answered with status {response.status_code}: is it Turnwright?")
-        said = ": ".join(part for part in (problem.title, problem.field, problem.detail) if part)
         if response.status_code == 401:
             raise Failed(f"{self.url} does not know this token: set TURNWRIGHT_API_TOKEN")
         if response.status_code == 503:
-            raise Lost(f"{self.url}: {said}")
-        raise Failed(problem.detail if problem.type.endswith(":not-found") and problem.detail else said)
+            raise Lost(f"{self.url}: {_said(problem)}")
+        if response.status_code in (400, 422):
+            raise Misused(_said(problem))
+        if response.status_code == 404 and not problem.detail:
+            raise Failed(f"{response.url} does not exist")
+        raise Failed(_said(problem))
 
     def _parse(self, response: httpx2.Response, shape: type[T]) -> tuple[T, bytes]:
         try:
@@ -147,8 +167,16 @@ def find_server() -> Server:
 
 
 def session_path(session: str, *parts: str) -> str:
-    """The path of a session, or of something of it."""
+    """The path of a session, or of something of it. Raises: Misused."""
+    check_session(session)
     return "/".join(("/api/sessions", quote(session, safe=""), *parts))
+
+
+def check_session(session: str) -> None:
+    """Refuse what can not be the id of a session. Raises: Misused."""
+    # Dots alone mean another place in a path.
+    if not _session_id.fullmatch(session) or session in (".", ".."):
+        raise Misused("session: letters, digits and . _ : - , at most 200")
 
 
 def _local_url(home: Path) -> str:
@@ -168,6 +196,16 @@ def _token(settings: Settings) -> str:
     if not token or not token.isprintable():
         raise Failed(f"there is no token in {settings.home / 'token'}: set TURNWRIGHT_API_TOKEN")
     return token
+
+
+def _said(problem: Problem) -> str:
+    """Where there is a detail it names the thing; the title only tells of which kind it is."""
+    detail = problem.detail
+    for pattern, plain in _PLAIN:
+        detail = pattern.sub(plain, detail)
+    if problem.type.endswith((":invalid", ":not-found", ":malformed")) and detail:
+        return ": ".join(part for part in (problem.field, detail) if part)
+    return ": ".join(part for part in (problem.title, problem.field, detail) if part)
 
 
 def _problem_of(response: httpx2.Response) -> Problem | None:

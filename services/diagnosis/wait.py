@@ -61,7 +61,8 @@ class Explainer:
                 return WaitReason(
                     code="processor_faulted",
                     text=f"processor {name} v{row.version} stopped before event {row.fault}: {row.error};"
-                    " resume or skip it",
+                    f" `turnwright processors {stream} --resume {name}` lets it try again,"
+                    " --skip pass the event by",
                     since=row.parked_at or None,
                 )
         is_idle = agent.turn is None and not agent.pending
@@ -114,19 +115,17 @@ class Explainer:
             )
         if turn.phase == "tools" and turn.tools:
             jobs = [JobId(job) for job in turn.tools]
-            return self._job(loaded, jobs[0], f"waiting for {len(jobs)} tool call(s)", "tool")
+            return self._job(loaded, jobs[0], f"{len(jobs)} tool call(s)", "tool")
         if turn.phase == "llm":
             return self._job(loaded, JobId(turn.job), "the model's answer", "llm")
         return WaitReason(code="queued", text="queued for a worker", since=turn.since)
 
     def _job(self, loaded: Loaded, job: JobId, what: str, kind: str) -> WaitReason:
         with translated():
-            row = self._store.client.hmget(
-                self._keys.job(job), "state", "attempts", "incarnation", "since", "due", "error"
-            )
-        state, attempts, incarnation, since, due, error = (v.decode() if v else "" for v in row)
+            row = self._store.client.hmget(self._keys.job(job), "state", "attempts", "since", "due", "error")
+        state, attempts, since, due, error = (v.decode() if v else "" for v in row)
         if state == "started":
-            text = f"running attempt {attempts}: {what} ({incarnation})"
+            text = f"running attempt {attempts}: {what}"
             return WaitReason(code=f"running_{kind}", text=text, since=int(since))
         until = int(due or 0)
         if state == "requested" and until > loaded.now:

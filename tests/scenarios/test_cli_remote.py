@@ -156,6 +156,9 @@ def test_why_says_what_a_session_waits_for(stage: Stage, shell: Shell) -> None:
     assert shell.run("why", X).out == "idle\n"
     assert json.loads(shell.run("why", X, "--json").out)["wait"] is None
 
+    stage.call("POST", f"/api/sessions/{X}/pause", json={"reason": "audit"})
+    assert shell.run("why", X).out == "paused: audit\n"
+
 
 def test_a_session_is_paused_resumed_and_cancelled(stage: Stage, shell: Shell) -> None:
     stage.prompt("hello", session=X)
@@ -192,9 +195,12 @@ def test_an_unknown_session_is_one_clear_line(shell: Shell, command: str) -> Non
 
 
 def test_a_session_id_that_can_not_be_is_one_clear_line(shell: Shell) -> None:
-    for session in ("a/b", "../../etc", "a b", "%2e", "?x=1", "é"):
+    for session in ("a/b", "../../etc", "..", "a b", "%2e", "?x=1", "é", "", "x" * 201):
         ended = shell.run("why", session)
-        assert (ended.status, len(ended.err.splitlines())) == (1, 1)
+        assert ended.err == "Error: session: letters, digits and . _ : - , at most 200\n"
+        assert ended.status == 2
+    asked = shell.run("ask", "hello", "--session", "a b")
+    assert (asked.status, asked.err) == (2, ended.err)
 
 
 def test_a_refused_prompt_is_one_clear_line(stage: Stage, shell: Shell) -> None:
@@ -205,7 +211,43 @@ def test_a_refused_prompt_is_one_clear_line(stage: Stage, shell: Shell) -> None:
     unknown = shell.run("ask", "more", "--agent", "nobody")
 
     assert (paused.status, "paused: audit" in paused.err) == (1, True)
-    assert (unknown.status, "no agent 'nobody'" in unknown.err) == (1, True)
+    assert (unknown.status, "no agent 'nobody'" in unknown.err) == (2, True)
+
+
+def test_what_the_server_finds_wrong_is_said_in_plain_words(shell: Shell) -> None:
+    empty = shell.run("ask", " ")
+    nameless = shell.run("ask", "hello", "--agent", "")
+    endless = shell.run("ask", "hello", "--agent", "a" * 201)
+
+    assert (empty.status, empty.err) == (2, "Error: text: must not be empty\n")
+    assert (nameless.status, nameless.err) == (2, "Error: agent: must not be empty\n")
+    assert (endless.status, endless.err) == (2, "Error: agent: must have at most 200 characters\n")
+
+
+def test_a_processor_is_only_let_go_on_where_it_stopped(stage: Stage, shell: Shell) -> None:
+    stage.prompt("hello", session=X)
+    stage.advance(X)
+
+    fine = shell.run("processors", X, "--resume", "agent")
+    unknown = shell.run("processors", X, "--skip", "nobody")
+    nameless = shell.run("processors", X, "--skip", "a/b")
+
+    assert (fine.status, "the processor agent is not parked" in fine.err) == (1, True)
+    assert unknown.err == f"Error: processor nobody of session {X} does not exist\n"
+    assert (nameless.status, len(nameless.err.splitlines())) == (2, 1)
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure(stage: Stage, shell: Shell) -> None:
+    stage.prompt("hello", session=X)
+    process = shell.start("events", X, "--follow")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    stage.answer(X, "hi")
+
+    assert process.stderr is not None
+    assert (process.wait(timeout=20), process.stderr.read()) == (0, "")
 
 
 def test_an_unknown_token_is_one_clear_line(shell: Shell) -> None:
@@ -243,6 +285,9 @@ def test_a_server_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
         ("why",),
         ("nothing",),
         ("sessions", "x"),
+        ("processors", "--resume", "agent"),
+        ("processors", "app:x", "--resume", "agent", "--skip", "agent"),
+        ("worker", "--name", ""),
     ],
 )
 def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -45,6 +45,8 @@ LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
 
 _PREFIX = "TURNWRIGHT_"
 _SECRET_FILE_LIMIT = 65536
+# What other machines can try must be too long to be guessed.
+_LEAST_TOKEN = 16
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -196,6 +198,10 @@ class _Reader:
         if not is_loopback(settings.host) and not token_given:
             wanted = f"{_PREFIX}API_TOKEN or {_PREFIX}API_TOKEN_FILE"
             self._report("HOST", f"other machines can reach {settings.host}: set {wanted} too")
+        token = settings.api_token
+        if not is_loopback(settings.host) and token and len(token.reveal()) < _LEAST_TOKEN:
+            wanted = f"at least {_LEAST_TOKEN} characters"
+            self._report("API_TOKEN", f"other machines can reach {settings.host}: must have {wanted}")
         for name in sorted(self._environ):
             if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in self._known:
                 near = difflib.get_close_matches(name.removeprefix(_PREFIX), self._known, 1)

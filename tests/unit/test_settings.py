@@ -161,7 +161,16 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_a_reachable_host_needs_a_token_of_ones_own() -> None:
     assert "TURNWRIGHT_API_TOKEN" in problems_of({"TURNWRIGHT_HOST": "0.0.0.0"})[0]
     assert "TURNWRIGHT_API_TOKEN" in problems_of({"TURNWRIGHT_HOST": "web", "TURNWRIGHT_API_TOKEN": " "})[0]
-    load_settings({"TURNWRIGHT_HOST": "0.0.0.0", "TURNWRIGHT_API_TOKEN": "tw_0123"})
+    load_settings({"TURNWRIGHT_HOST": "0.0.0.0", "TURNWRIGHT_API_TOKEN": "tw_0123456789abc"})
+
+
+def test_a_token_that_other_machines_could_guess_is_refused() -> None:
+    (problem,) = problems_of({"TURNWRIGHT_HOST": "0.0.0.0", "TURNWRIGHT_API_TOKEN": "x" * 15})
+
+    assert problem.startswith("TURNWRIGHT_API_TOKEN: ")
+    assert "at least 16 characters" in problem
+    assert "x" * 15 not in problem
+    load_settings({"TURNWRIGHT_HOST": "127.0.0.1", "TURNWRIGHT_API_TOKEN": "x"})
     load_settings({"TURNWRIGHT_HOST": "localhost"})
 
 

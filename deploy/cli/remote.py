@@ -150,8 +150,9 @@ def resume(session: str, *, as_json: bool) -> None:
     commanded, raw = server.send(session_path(session, "resume"), Commanded, {})
     if not commanded.changed and not as_json:
         told, _ = server.read(session_path(session, "why"), Why)
-        if told.status == "faulted" and told.wait is not None:
-            raise Failed(f"the session is not paused but faulted: {told.wait.text}")
+        if told.status == "faulted":
+            parked = told.wait.text if told.wait is not None else f"see: turnwright processors {session}"
+            raise Failed(f"the session is not paused but faulted: {parked}")
     _show_commanded(commanded, raw, done="resumed", as_json=as_json)
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from services.streams.event import StreamId
+from services.processors.contract import Contract, Decision, Moment, Processor
+from services.streams.event import Event, StreamId
 from tests.scenarios.cli_calls import Shell
 from tests.scenarios.http_stage import TOKEN, Stage, opened_stage, wait_until
 
 X = StreamId("app:x")
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The state of a processor that keeps nothing."""
 
 
 @pytest.fixture
@@ -235,6 +241,39 @@ def test_a_processor_is_only_let_go_on_where_it_stopped(stage: Stage, shell: She
     assert (fine.status, "the processor agent is not parked" in fine.err) == (1, True)
     assert unknown.err == f"Error: processor nobody of session {X} does not exist\n"
     assert (nameless.status, len(nameless.err.splitlines())) == (2, 1)
+
+
+def test_a_session_whose_processor_stopped_says_how_it_goes_on(tmp_path: Path) -> None:
+    class Timid(Processor[Nothing]):
+        """Stumbles over every input."""
+
+        contract = Contract(
+            name="timid", version=1, consumes=frozenset({"input.received"}), emits=frozenset()
+        )
+        state = Nothing
+
+        def reduce(self, state: Nothing, event: Event) -> Nothing:
+            raise ValueError
+
+        def react(self, state: Nothing, event: Event, moment: Moment) -> Sequence[Decision]:
+            return ()
+
+    with opened_stage(plugins=(Timid(),)) as stage, stage.served() as url:
+        shell = Shell(home=tmp_path, variables={"TURNWRIGHT_URL": url, "TURNWRIGHT_API_TOKEN": TOKEN})
+        stage.prompt("hello", session=X)
+        stage.advance(X)
+        stage.call("POST", f"/api/sessions/{X}/processors/timid/attach")
+        stage.prompt("more", session=X)
+        stage.advance(X)
+
+        resumed = shell.run("resume", X)
+        again = shell.run("processors", X, "--resume", "timid")
+        events = stage.types(X)
+
+    assert (resumed.status, resumed.out) == (1, "")
+    assert resumed.err.startswith("Error: the session is not paused but faulted")
+    assert (again.status, again.out) == (0, "resumed\n")
+    assert events[-1] == "processor.resumed"
 
 
 def test_a_reader_who_has_seen_enough_is_no_failure(stage: Stage, shell: Shell) -> None:

@@ -78,6 +78,7 @@ def test_one_that_raises_is_parked_while_the_others_go_on(platform: Platform) ->
     assert why.status == "faulted"
     assert why.wait is not None
     assert why.wait.since == fault.created_at
+    assert f"turnwright processors {session.id} --resume brittle" in why.wait.text
     later = session.say("fine again")
     assert session.settled(3)[2].outcome == "answered"
     assert len(session.events("tally.counted")) == 1

@@ -24,16 +24,15 @@ from services.processors.plan import (
     claim_nothing,
     plan,
 )
+from services.processors.reader import Reader
 from services.processors.registry import ProcessorRegistry
-from services.processors.rows import Row, rows_of
 from services.processors.unit import AnyProcessor, Fault, Watch, watch_nothing
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.log import Loaded, Log
 from services.streams.store import RefusedByScript, translated
-from services.streams.vocabulary import ProcessorAttached, ProcessorUnparked
+from services.streams.vocabulary import ProcessorUnparked
 
 ATTEMPTS = 8
-CHUNK = 500
 WATCHED_EVENTS = 64
 JOB_RACES = 3
 
@@ -98,6 +97,7 @@ class Advancer:
         self._is_dead = is_dead
         self._log = log
         self._registry = registry
+        self._reader = Reader(log, registry)
         self._incarnation = incarnation
         self._keep_jobs_s = keep_jobs_s
         self._clock = clock
@@ -111,10 +111,10 @@ class Advancer:
         """
         faults: list[Fault] = []
         for left in reversed(range(ATTEMPTS)):
-            loaded = self._load(stream)
+            loaded = self._reader.load(stream)
             if loaded.head == 0:
                 return Advanced()
-            reading, processors = self._reading(stream, loaded, loaded.events)
+            reading, processors = self._reader.reading(stream, loaded, loaded.events)
             chosen = claim_nothing if loaded.paused is not None else claimer
             isolation = self._isolation(stream, processors, takes)
             drawn = self._draw(reading, processors, chosen, isolation, takes=takes, known=faults)
@@ -199,7 +199,7 @@ class Advancer:
 
     def stand(self, stream: StreamId) -> Standing | None:
         """The stream as it is now, or None when more is unread than one page."""
-        loaded = self._load(stream)
+        loaded = self._reader.load(stream)
         if loaded.events and loaded.events[-1].offset != loaded.head:
             return None
         return Standing(
@@ -262,58 +262,13 @@ class Advancer:
         now = standing.now + int((self._clock() - standing.taken) * 1000)
         events = [*standing.unread, *(one.at(standing.head + 1 + i, now) for i, one in enumerate(outcome))]
         loaded = Loaded(head=events[-1].offset, now=now, fields=dict(standing.fields), events=events)
-        reading, processors = self._reading(stream, loaded, events)
+        reading, processors = self._reader.reading(stream, loaded, events)
         if not self._registry.are_builtin(processors):
             return None
         try:
             return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
         except NewerVersion:
             return None
-
-    def _reading(
-        self, stream: StreamId, loaded: Loaded, events: Sequence[Event]
-    ) -> tuple[Reading, list[AnyProcessor]]:
-        rows = rows_of(loaded.fields)
-        attached = [e.decode(ProcessorAttached).name for e in events if e.type == "processor.attached"]
-        processors = self._registry.of(stream, rows, attached)
-        versions = {p.contract.name: p.contract.version for p in processors}
-        reading = Reading(
-            stream=stream,
-            at=loaded.at,
-            own=loaded.own,
-            rows=rows,
-            states={n[2:]: v for n, v in loaded.fields.items() if n.startswith("s:")},
-            events=events,
-            lagging={
-                name: self._missed(stream, row, versions[name], loaded.at)
-                for name, row in self._laggards(rows, versions, loaded.at)
-            },
-            now_ms=loaded.now,
-        )
-        return reading, processors
-
-    def _laggards(
-        self, rows: Mapping[str, Row], versions: Mapping[str, int], at: int
-    ) -> list[tuple[str, Row]]:
-        fresh = Row(version=0, offset=0)
-        found = [(name, rows.get(name, fresh)) for name in versions]
-        return [
-            (name, row)
-            for name, row in found
-            if at and row.status == "ok" and (row.offset is not None or row.version < versions[name])
-        ]
-
-    def _missed(self, stream: StreamId, row: Row, version: int, at: int) -> list[Event]:
-        start = 0 if row.version < version or row.offset is None else row.offset
-        return [e for e in self._log.read(stream, after=start, limit=CHUNK) if e.offset <= at]
-
-    def _load(self, stream: StreamId) -> Loaded:
-        """Load; page on until everything this stream's processors wrote themselves is read."""
-        loaded = self._log.load(stream)
-        events = list(loaded.events)
-        while events and events[-1].offset < min(loaded.own[1], loaded.head):
-            events += self._log.read(stream, after=events[-1].offset, limit=CHUNK)
-        return msgspec.structs.replace(loaded, events=events)
 
 
 def _pardoned(events: Sequence[Event]) -> set[str]:

@@ -25,7 +25,10 @@ def task_name(kind: Kind) -> str:
 
 
 def _define(app: Celery, kind: Kind) -> None:
-    @app.task(name=task_name(kind), bind=True, ignore_result=True, typing=False)  # type: ignore[untyped-decorator]
+    # Not shared: Celery would otherwise offer one app's tasks to every other app of the process.
+    @app.task(  # type: ignore[untyped-decorator]
+        name=task_name(kind), bind=True, ignore_result=True, typing=False, shared=False
+    )
     def work(self: Task, *args: object, **kwargs: object) -> None:
         id = args[1] if len(args) == 2 else None
         if not isinstance(id, str) or not 0 < len(id) <= ID_LIMIT or not id.isascii():

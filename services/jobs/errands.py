@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from services.jobs.slots import Slots
+from services.jobs.slots import Outside, Slots
 from services.streams.event import JobId
 
 
@@ -15,16 +15,16 @@ class Errand:
     def __init__(self, errands: Errands, slots: Slots) -> None:
         self._errands = errands
         self._slots = slots
-        self._has_slot = False
+        self._slot: Outside | None = None
         self.jobs: frozenset[JobId] = frozenset()
 
-    def reserve(self, job: JobId) -> bool:
-        """Take a slot for outside work and `job` in hand; False when no slot is free."""
-        if not self._has_slot:
-            self._has_slot = self._slots.reserve()
-        if self._has_slot:
+    def reserve(self, job: JobId, kind: Outside) -> bool:
+        """Take a slot for outside work and `job` in hand; False when no slot of that kind is free."""
+        is_ours = self._slots.reserve(kind) if self._slot is None else self._slots.change(self._slot, kind)
+        if is_ours:
+            self._slot = kind
             self.jobs |= {job}
-        return self._has_slot
+        return is_ours
 
     def reduces(self) -> None:
         """A reduction begins: from here on the watchdog looks."""
@@ -37,9 +37,9 @@ class Errand:
     def close(self) -> None:
         """Give everything back."""
         self.waits()
-        if self._has_slot:
-            self._slots.release()
-            self._has_slot = False
+        if self._slot is not None:
+            self._slots.release(self._slot)
+            self._slot = None
         self._errands.forget(self)
 
 

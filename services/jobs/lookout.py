@@ -35,7 +35,7 @@ class Lookout:
                 self._look()
             while self._found:
                 one = self._found.popleft()
-                if one.kind not in ("llm", "tool") or self._slots.free:
+                if one.kind not in ("llm", "tool") or self._slots.has_room(one.kind):
                     return one
         return None
 

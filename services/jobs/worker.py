@@ -18,7 +18,7 @@ from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
-from services.jobs.slots import Slots
+from services.jobs.slots import Outside, Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
 from services.processors.contract import StartJob
@@ -180,8 +180,8 @@ class Worker:
         if advanced.behind and self.stopping.is_set():
             self._wake.hint("advance", stream)
 
-    def _job(self, kind: Kind, job: JobId, errand: Errand) -> None:
-        if not errand.reserve(job):
+    def _job(self, kind: Outside, job: JobId, errand: Errand) -> None:
+        if not errand.reserve(job, kind):
             return
         stream = stream_of(job)
         claim = self._claims.claim(kind, job, effect=self._declared(kind, job))
@@ -278,7 +278,7 @@ class Worker:
         chosen: list[str] = []
 
         def claim(job: StartJob) -> JobStarted | None:
-            if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve(job.id):
+            if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve(job.id, job.kind):
                 return None
             chosen[:] = [job.id]
             effect = self._effect_of(job.tool) if job.kind == "tool" else ""

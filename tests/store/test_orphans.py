@@ -112,8 +112,8 @@ def test_a_thread_has_its_jobs_in_hand_from_before_the_claim_to_its_end() -> Non
     slots = Slots(10)
     errands = Errands(slots)
     errand = errands.begin()
-    assert errand.reserve(JOB)
-    assert errand.reserve(JobId("s@2"))
+    assert errand.reserve(JOB, "llm")
+    assert errand.reserve(JobId("s@2"), "llm")
     assert errands.in_hand() == {JOB, JobId("s@2")}
     assert slots.free == slots.capacity - 1
 
@@ -125,8 +125,8 @@ def test_a_thread_has_its_jobs_in_hand_from_before_the_claim_to_its_end() -> Non
 
 def test_without_a_free_slot_nothing_is_in_hand() -> None:
     errands = Errands(Slots(9))
-    assert errands.begin().reserve(JOB)
+    assert errands.begin().reserve(JOB, "llm")
 
-    assert not errands.begin().reserve(JobId("s@2"))
+    assert not errands.begin().reserve(JobId("s@2"), "llm")
 
     assert errands.in_hand() == {JOB}

@@ -14,8 +14,8 @@ from tests.scenarios.vendor import calls, said
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    # Ten slots are the fewest: eight threads are kept free of outside work, two may wait for models.
-    setup = Setup(site=installed_site(tmp_path_factory), environment={"TURNWRIGHT_SLOTS": "10"})
+    # Of eleven slots eight are kept free of outside work and one for tools: two may wait for models.
+    setup = Setup(site=installed_site(tmp_path_factory), environment={"TURNWRIGHT_SLOTS": "11"})
     with running_platform(tmp_path_factory.mktemp("why"), setup) as running:
         yield running
 

@@ -22,7 +22,6 @@ from services.logs import get_logger
 from services.plugins import check_plugins, models_of, patterns_of
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
-from services.processors.agent.state import AgentState
 from services.processors.attaching import Attacher
 from services.processors.breaker import Breaker
 from services.processors.lineage import Lineage
@@ -114,13 +113,10 @@ class Engine:
         return Explainer(
             self.store,
             self.keys,
-            wakes_at=self._wakes_at,
+            wakes_at=self.agent.wakes_at,
             census=self.worker_census,
             dead_roles=self._given_up,
         )
-
-    def _wakes_at(self, state: AgentState) -> int | None:
-        return self.agent.wakes_at(state)
 
     def worker_census(self) -> WorkerCensus:
         """The workers alive now."""

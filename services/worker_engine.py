@@ -58,7 +58,7 @@ class WorkerEngine(Engine):
             self.running,
             self.tools,
             allowed=lambda name: self._agent_config(name).tools,
-            may_start=lambda: self.lease.remaining_s() > 0,
+            may_start=self._may_start,
             faults=self.faults,
         )
         self.llm = LLMRunner(
@@ -67,7 +67,7 @@ class WorkerEngine(Engine):
             self.running,
             self.providers,
             self.persona,
-            may_start=lambda: self.lease.remaining_s() > 0,
+            may_start=self._may_start,
             faults=self.faults,
         )
         self.worker = self._worker(incarnation)
@@ -107,6 +107,9 @@ class WorkerEngine(Engine):
             faults=self.faults,
             shortcuts=self.settings.test_shortcuts,
         )
+
+    def _may_start(self) -> bool:
+        return self.lease.remaining_s() > 0
 
     def _restart(self, age_s: float) -> None:
         self.logger.fatal("thread_stuck", seconds=round(age_s, 1))

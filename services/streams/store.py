@@ -216,9 +216,7 @@ class Store:
         with translated():
             try:
                 raw = self._evaluate(name, filled, [msgspec.json.encode(header), *bodies])
-            except OutOfMemoryError:
-                raise
-            except NoScriptError:
+            except (OutOfMemoryError, NoScriptError):
                 raise
             except ResponseError as error:
                 if not isinstance(_response_error(str(error)), Defect):
@@ -226,7 +224,7 @@ class Store:
                 header["again"] = True
                 raw = self._evaluate(name, filled, [msgspec.json.encode(header), *bodies])
         assert isinstance(raw, bytes)
-        if raw.startswith(b'{"refused"') or b'"refused":' in raw[:400]:
+        if b'"refused":' in raw[:400]:
             raise_refusal(msgspec.json.decode(raw, type=Refusal))
         return msgspec.json.decode(raw, type=reply)
 

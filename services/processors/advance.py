@@ -98,7 +98,7 @@ class Advancer:
         self._log = log
         self._registry = registry
         self._reader = Reader(log, registry)
-        self._incarnation = incarnation
+        self.incarnation = incarnation
         self._keep_jobs_s = keep_jobs_s
         self._clock = clock
 
@@ -134,7 +134,7 @@ class Advancer:
                 claimer = claim_nothing
                 continue
             if isolation is not None and isolation.is_suspicious:
-                isolation.committed(drawn.parked)
+                isolation.committed({*drawn.parked, *_parked_before(reading)})
             return _advanced(drawn, reply, loaded.fields, taken=self._clock())
         raise Conflict("rev")
 
@@ -143,7 +143,7 @@ class Advancer:
     ) -> Isolation | None:
         if takes <= COUNTED_TAKES and self._registry.are_builtin(processors):
             return None
-        return Isolation(self._log.store, self._log.keys, stream, self._incarnation, self._is_dead)
+        return Isolation(self._log.store, self._log.keys, stream, self.incarnation, self._is_dead)
 
     def _draw(
         self,
@@ -157,20 +157,17 @@ class Advancer:
     ) -> Plan:
         if isolation is None:
             return plan(reading, processors, claimer)
-        found = isolation.begin({p.contract.name: p.contract.version for p in processors})
-        try:
-            for name in _pardoned(reading.events):
-                isolation.forgive(name)
-                found.pop(name, None)
+        versions = {p.contract.name: p.contract.version for p in processors}
+        pardoned = _pardoned(reading.events)
+        with isolation.run(versions, pardoned):
             if takes <= COUNTED_TAKES and not isolation.is_suspicious:
                 watch = self._watch(reading, processors, isolation)
                 return plan(reading, processors, claimer, watch=watch, known=known)
+        # Of several that run at once in a process that ends, nobody could tell which one it was. Who waited
+        # for its turn looks again: a plugin may have been found guilty meanwhile.
+        with self._alone, isolation.run(versions, pardoned) as found:
             guilty = accused(reading, processors, found, self._registry.are_builtin)
-            # Of several that run at once in a process that ends, nobody could tell which one it was.
-            with self._alone:
-                return plan(reading, processors, claimer, watch=isolation.watch, guilty=guilty, known=known)
-        finally:
-            isolation.end()
+            return plan(reading, processors, claimer, watch=isolation.watch, guilty=guilty, known=known)
 
     def _blamed(self, drawn: Plan, processors: Sequence[AnyProcessor]) -> list[Fault]:
         """The plugins that start a job there was before, or settle one that is not there to be settled.
@@ -229,7 +226,7 @@ class Advancer:
             "kind": held.kind,
             "id": held.id,
             "token": held.token,
-            "incarnation": self._incarnation,
+            "incarnation": self.incarnation,
             "keep_s": self._keep_jobs_s,
         }
         header: dict[str, object] = {
@@ -252,7 +249,7 @@ class Advancer:
         return _advanced(drawn, reply.commit, standing.fields, taken=self._clock())
 
     def _draft(self, stream: StreamId) -> Draft:
-        return Draft(self._log, stream, incarnation=self._incarnation, keep_s=self._keep_jobs_s)
+        return Draft(self._log, stream, incarnation=self.incarnation, keep_s=self._keep_jobs_s)
 
     def _ride(
         self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer
@@ -269,6 +266,12 @@ class Advancer:
             return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
         except NewerVersion:
             return None
+
+
+def _parked_before(reading: Reading) -> set[str]:
+    """The processors that were parked before, and that nobody told to go on."""
+    parked = {name for name, row in reading.rows.items() if row.status == "parked"}
+    return parked - _pardoned(reading.events)
 
 
 def _pardoned(events: Sequence[Event]) -> set[str]:

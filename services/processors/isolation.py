@@ -9,7 +9,8 @@ Writes the hash `guilt`. Runs that go on at the same time prove nothing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -78,9 +79,19 @@ class Isolation:
         """Whether a run ended together with its process lately, so that this one is to be watched."""
         return bool(self._ended)
 
+    @contextmanager
+    def run(self, versions: Mapping[str, int], pardoned: Collection[str] = ()) -> Iterator[dict[str, Guilt]]:
+        """A run from `begin` to `end`. People want the `pardoned` to go on: where they ended is forgotten."""
+        found = self.begin(versions)
+        try:
+            self._forget(lambda run: run.name in pardoned)
+            yield {name: guilt for name, guilt in found.items() if name not in pardoned}
+        finally:
+            self.end()
+
     def begin(self, versions: Mapping[str, int]) -> dict[str, Guilt]:
         """Write this run down, of processors of these `versions`; in whom earlier ones ended."""
-        self._versions = versions
+        self._versions, self._current = versions, ("", 0)
         runs, alive = self._look()
         others = {run.by for run in runs.values() if not run.ended} - {self._incarnation}
         over = {by for by in others if by not in alive or self._is_dead(by)}
@@ -103,13 +114,10 @@ class Isolation:
         """The run came back: nobody crashed."""
         self._write({}, [self._mark])
 
-    def committed(self, parked: Sequence[str]) -> None:
-        """Forget earlier ends on this stream, but for those of the `parked`: others are to learn of them."""
+    def committed(self, parked: Collection[str]) -> None:
+        """Forget earlier ends on this stream, but for those of whom is `parked` here, by this commit or an
+        earlier one: they prove nothing for it, and others are to learn of them."""
         self._forget(lambda run: run.stream == self._stream and run.name not in parked)
-
-    def forgive(self, name: str) -> None:
-        """A person wants `name` to go on: forget where it ended."""
-        self._forget(lambda run: run.name == name)
 
     def _forget(self, is_meant: Callable[[Run], bool]) -> None:
         marks = [mark for mark, run in self._ended.items() if is_meant(run)]

@@ -28,13 +28,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Brittle(Processor[Seen]):
-    """Stands still for ever at the word `die`, until the test is over."""
+    """Stands still at the word `die`, until the test is over, and at `wait` until `goes_on`."""
 
     contract = Contract(name="brittle", version=1, consumes=frozenset({"puppet.told"}))
     state = Seen
 
     def __init__(self) -> None:
         self.is_in, self.is_over = threading.Semaphore(0), threading.Event()
+        self.goes_on = threading.Event()
 
     def reduce(self, state: Seen, event: Event) -> Seen:
         """Stumble."""
@@ -42,6 +43,9 @@ class Brittle(Processor[Seen]):
             self.is_in.release()
             self.is_over.wait()
             raise InterruptedError
+        if event.decode(Told).text == "wait":
+            self.is_in.release()
+            self.goes_on.wait()
         return state
 
 
@@ -164,33 +168,45 @@ class Fragile:
         """Append; the stream begins with it."""
         self.stage.log.append(stream, [event or tell(Told(text=text))], create=CREATED)
 
+    def worker(self) -> Advancer:
+        """A new worker."""
+        name = self.stage.hand(f"w{uuid.uuid4().hex}").name
+        return Advancer(self.stage.log, self.registry, name, is_dead=self.dead.__contains__)
+
     def advance(self, stream: StreamId) -> None:
         """A new worker takes the stream and outlives it."""
-        name = self.stage.hand(f"w{uuid.uuid4().hex}").name
-        self._advancer(name).advance(stream, takes=1)
+        self.worker().advance(stream, takes=1)
 
     def ends(self, stream: StreamId) -> None:
         """A new worker takes the stream and ends in it."""
-        name = self.stage.hand(f"w{uuid.uuid4().hex}").name
-        run = self._advancer(name).advance
-        self.threads.append(threading.Thread(target=lambda: run(stream, takes=1), daemon=True))
-        self.threads[-1].start()
+        worker = self.worker()
+        self.starts(stream, worker)
         assert self.brittle.is_in.acquire(timeout=10)
-        self.dead.add(name)
+        self.dead.add(worker.incarnation)
+
+    def starts(self, stream: StreamId, worker: Advancer) -> threading.Thread:
+        """A worker takes the stream."""
+        self.threads.append(threading.Thread(target=lambda: worker.advance(stream, takes=1), daemon=True))
+        self.threads[-1].start()
+        return self.threads[-1]
 
     def faults(self, stream: StreamId) -> list[tuple[str, int]]:
         """Who was parked, before which event."""
-        found = [e.decode(ProcessorFaulted) for e in self.stage.events(stream) if e.type.endswith("faulted")]
-        return [(one.name, one.offset) for one in found]
+        return [(one.name, one.offset) for one in self._faults(stream)]
+
+    def errors(self, stream: StreamId) -> list[str]:
+        """Why they were parked."""
+        return [one.error for one in self._faults(stream)]
+
+    def _faults(self, stream: StreamId) -> list[ProcessorFaulted]:
+        return [e.decode(ProcessorFaulted) for e in self.stage.events(stream) if e.type.endswith("faulted")]
 
     def close(self) -> None:
         """Let the threads end."""
         self.brittle.is_over.set()
+        self.brittle.goes_on.set()
         for thread in self.threads:
             thread.join(10)
-
-    def _advancer(self, name: str) -> Advancer:
-        return Advancer(self.stage.log, self.registry, name, is_dead=self.dead.__contains__)
 
 
 @pytest.fixture
@@ -216,6 +232,39 @@ def test_a_plugin_that_ends_whoever_runs_it_ends_three_however_many_streams_are_
 
     assert [fragile.faults(stream) for stream in POISONED] == [[("brittle", 2)]] * len(POISONED)
     assert all("puppet.did" in fragile.stage.types(stream) for stream in POISONED)
+
+
+def test_a_stream_that_goes_on_without_a_parked_plugin_does_not_clear_it_for_others(fragile: Fragile) -> None:
+    for stream in POISONED:
+        fragile.say(stream, "die")
+    for stream in POISONED[:ENDED_RUNS]:
+        fragile.ends(stream)
+    for stream in POISONED[:ENDED_RUNS]:
+        fragile.advance(stream)
+        fragile.say(stream, "fine")
+        fragile.advance(stream)
+
+    fragile.advance(POISONED[-1])
+
+    assert fragile.faults(POISONED[-1]) == [("brittle", 2)]
+
+
+def test_who_waited_for_its_turn_learns_whom_others_ended_in_meanwhile(fragile: Fragile) -> None:
+    fragile.say(BUSY, "wait")
+    for stream in POISONED:
+        fragile.say(stream, "die")
+    fragile.ends(POISONED[0])
+    worker = fragile.worker()
+    fragile.starts(BUSY, worker)
+    assert fragile.brittle.is_in.acquire(timeout=10)
+    waiting = fragile.starts(POISONED[2], worker)
+    for stream in POISONED[3:5]:
+        fragile.ends(stream)
+
+    fragile.brittle.goes_on.set()
+    waiting.join(10)
+
+    assert fragile.errors(POISONED[2]) == ["CrashOrHang"]
 
 
 def test_a_plugin_that_was_parked_for_crashes_is_named_once_and_goes_on_when_a_person_says_so(

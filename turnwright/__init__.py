@@ -14,8 +14,8 @@ A plugin is an installed Python package with an entry point:
 """
 
 from services.errors import ConfigurationError
+from services.jobs.deadline import Deadlines
 from services.llm.call import RunningCall, stream_run
-from services.llm.deadline import Deadlines
 from services.llm.provider import (
     Call,
     ChatMessage,

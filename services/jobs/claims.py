@@ -9,7 +9,7 @@ import msgspec
 
 from services.processors.advance import Held
 from services.streams.event import JobId
-from services.streams.keys import Keys, Kind, stream_of
+from services.streams.keys import JobKind, Keys, stream_of
 from services.streams.log import Log
 from services.streams.store import RefusedByScript, translated
 
@@ -58,7 +58,7 @@ class Claims:
         self._keys: Keys = log.keys
         self._incarnation = incarnation
 
-    def claim(self, kind: Kind, job: JobId, *, effect: str = "") -> Claim | None:
+    def claim(self, kind: JobKind, job: JobId, *, effect: str = "") -> Claim | None:
         """Claim a due job; None when it is not to be had. Raises: Revoked, Unavailable."""
         stream = stream_of(job)
         shard = self._keys.shard(stream)
@@ -91,11 +91,10 @@ class Claims:
         """End an attempt without an outcome; the job is due again after `delay_ms`. None when it is not ours."""
         shard = self._keys.shard(held.stream)
         k = self._keys
-        kind: Kind = "llm" if held.kind == "llm" else "tool"
         names = [
             k.log(held.stream),
             k.meta(held.stream),
-            k.due(shard, kind),
+            k.due(shard, held.kind),
             k.op(shard, "{op}"),
             k.clock(shard),
             k.held(shard, self._incarnation),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.streams.keys import KINDS, Keys, Kind
+from services.streams.keys import KINDS, Keys, Kind, held_job
 from services.streams.store import Store, translated
 
 
@@ -97,6 +97,5 @@ class DueSets:
                     held.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
             for members in held.execute():
                 for member in members:
-                    kind_name = member.decode().partition("|")[0]
-                    sizes["llm" if kind_name == "llm" else "tool"] += 1
+                    sizes[held_job(member)[0]] += 1
         return sizes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from services.jobs.slots import Outside, Slots
+from services.jobs.slots import Slots
 from services.streams.event import JobId
+from services.streams.keys import JobKind
 
 
 class Errand:
@@ -15,10 +16,10 @@ class Errand:
     def __init__(self, errands: Errands, slots: Slots) -> None:
         self._errands = errands
         self._slots = slots
-        self._slot: Outside | None = None
+        self._slot: JobKind | None = None
         self.jobs: frozenset[JobId] = frozenset()
 
-    def reserve(self, job: JobId, kind: Outside) -> bool:
+    def reserve(self, job: JobId, kind: JobKind) -> bool:
         """Take a slot for outside work and `job` in hand; False when no slot of that kind is free."""
         is_ours = self._slots.reserve(kind) if self._slot is None else self._slots.change(self._slot, kind)
         if is_ours:

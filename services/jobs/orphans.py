@@ -15,7 +15,7 @@ from services.jobs.wake import Wake
 from services.logs import get_logger
 from services.processors.advance import Held
 from services.streams.event import JobId
-from services.streams.keys import Keys, stream_of
+from services.streams.keys import JobKind, Keys, held_job, stream_of
 from services.streams.store import Store, translated
 
 EVERY_S = 1.0
@@ -61,17 +61,17 @@ class Orphans:
             token = row.token if row is not None and is_ours else -1
             holding = Held(kind=kind, id=job, stream=stream_of(job), token=token)
             if self._claims.release(holding, error="orphaned", free=True) is not None:
-                self._wake.hint("llm" if kind == "llm" else "tool", job)
+                self._wake.hint(kind, job)
         return left
 
-    def _held(self) -> dict[JobId, str]:
+    def _held(self) -> dict[JobId, JobKind]:
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for shard in range(self._keys.shards):
                 pipe.zrange(self._keys.held(shard, self._incarnation), 0, -1)
             rows = pipe.execute()
-        members = [member.decode().partition("|") for row in rows for member in row]
-        return {JobId(id): kind for kind, _, id in members}
+        members = [held_job(member) for row in rows for member in row]
+        return {job: kind for kind, job in members}
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

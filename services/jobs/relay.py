@@ -14,8 +14,7 @@ from services.errors import TurnwrightError, Unavailable
 from services.jobs.due import DueSets
 from services.jobs.incarnation import host_id, is_proven_dead
 from services.jobs.wake import NEAR_MS, Wake
-from services.streams.event import JobId
-from services.streams.keys import Keys
+from services.streams.keys import Keys, held_job
 from services.streams.store import Store, translated
 
 OVERDUE_MS = 300
@@ -100,14 +99,14 @@ class Relay:
         while True:
             with translated():
                 held = self._store.client.zrange(self._keys.held(shard, incarnation), 0, REAP - 1)
-            members = [member.decode() for member in held]
-            jobs = [self._keys.job(JobId(member.partition("|")[2])) for member in members]
+            members = [(member.decode(), *held_job(member)) for member in held]
+            jobs = [self._keys.job(job) for _, _, job in members]
             header = {
                 "incarnation": incarnation,
                 "proven": proven,
                 "members": [
-                    {"m": m, "kind": m.partition("|")[0], "id": m.partition("|")[2], "k": 6 + i}
-                    for i, m in enumerate(members)
+                    {"m": member, "kind": kind, "id": job, "k": 6 + i}
+                    for i, (member, kind, job) in enumerate(members)
                 ],
             }
             names = [
@@ -123,9 +122,8 @@ class Relay:
             moved += max(0, count)
             if count <= 0 or len(members) < REAP:
                 break
-        for member in members:
-            kind, _, id = member.partition("|")
-            self._wake.hint("llm" if kind == "llm" else "tool", id)
+        for kind, id in map(held_job, held):
+            self._wake.hint(kind, id)
         if count >= 0:
             with translated():
                 self._store.client.hdel(self._keys.workers, incarnation)

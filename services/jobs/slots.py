@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal
+
+from services.streams.keys import JOB_KINDS, JobKind
 
 RESERVED = 8
-FOR_TOOLS = 4
-
-Outside = Literal["llm", "tool"]
+FOR_OTHERS = 4
 
 
 class Slots:
-    """`total` threads. LLM and tool runs together take all but eight, LLM runs leave four of those to tools."""
+    """`total` threads. Outside work takes all but eight; LLM runs leave four of those to others, and
+    deliveries, which may hang on a slow receiver, half."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.capacity = max(1, total - RESERVED)
-        self._most_llm = max(1, self.capacity - min(FOR_TOOLS, self.capacity // 2))
-        self._busy: dict[Outside, int] = {"llm": 0, "tool": 0}
+        self._most: dict[JobKind, int] = {
+            "llm": max(1, self.capacity - min(FOR_OTHERS, self.capacity // 2)),
+            "tool": self.capacity,
+            "deliver": max(1, self.capacity // 2),
+        }
+        self._busy: dict[JobKind, int] = dict.fromkeys(JOB_KINDS, 0)
         self._lock = threading.Lock()
 
-    def reserve(self, kind: Outside) -> bool:
+    def reserve(self, kind: JobKind) -> bool:
         """Take a slot for outside work; False when all are taken."""
         with self._lock:
             if not self.has_room(kind):
@@ -29,25 +33,25 @@ class Slots:
             self._busy[kind] += 1
             return True
 
-    def change(self, old: Outside, new: Outside) -> bool:
+    def change(self, old: JobKind, new: JobKind) -> bool:
         """Go on in the same slot with work of another kind; False when that kind has no room."""
         with self._lock:
-            if old != new and new == "llm" and self._busy["llm"] >= self._most_llm:
+            if old != new and self._busy[new] >= self._most[new]:
                 return False
             self._busy[old] -= 1
             self._busy[new] += 1
             return True
 
-    def release(self, kind: Outside) -> None:
+    def release(self, kind: JobKind) -> None:
         """Give a slot back."""
         with self._lock:
             self._busy[kind] -= 1
 
-    def has_room(self, kind: Outside) -> bool:
+    def has_room(self, kind: JobKind) -> bool:
         """Whether a slot of `kind` would be given now."""
-        return self.free > 0 and (kind == "tool" or self._busy["llm"] < self._most_llm)
+        return self.free > 0 and self._busy[kind] < self._most[kind]
 
     @property
     def free(self) -> int:
         """Slots nobody holds."""
-        return self.capacity - self._busy["llm"] - self._busy["tool"]
+        return self.capacity - sum(self._busy.values())

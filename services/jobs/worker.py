@@ -18,13 +18,13 @@ from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
-from services.jobs.slots import Outside, Slots
+from services.jobs.slots import Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.keys import Keys, Kind, stream_of
+from services.streams.keys import JobKind, Keys, Kind, stream_of
 from services.streams.vocabulary import JobStarted
 
 DRAIN_S = 5.0
@@ -60,7 +60,7 @@ class Worker:
         due: DueSets,
         claims: Claims,
         advancer: Advancer,
-        runners: Mapping[str, Runner],
+        runners: Mapping[JobKind, Runner],
         deliverer: Deliverer,
         slots: Slots,
         wake: Wake,
@@ -180,7 +180,7 @@ class Worker:
         if advanced.behind and self.stopping.is_set():
             self._wake.hint("advance", stream)
 
-    def _job(self, kind: Outside, job: JobId, errand: Errand) -> None:
+    def _job(self, kind: JobKind, job: JobId, errand: Errand) -> None:
         if not errand.reserve(job, kind):
             return
         stream = stream_of(job)
@@ -224,11 +224,10 @@ class Worker:
                 return settled
             case Again(error=code, delay_ms=delay_ms, free=free):
                 released = self._claims.release(held, error=code, delay_ms=delay_ms, free=free)
-                kind: Kind = "llm" if held.kind == "llm" else "tool"
                 if released is not None and not self.stopping.is_set():
-                    self._wake.at(kind, held.id, released.retry_at, now_ms=released.now)
+                    self._wake.at(held.kind, held.id, released.retry_at, now_ms=released.now)
                 elif released is not None:
-                    self._wake.hint(kind, held.id)
+                    self._wake.hint(held.kind, held.id)
             case Lost():
                 # Refused, as it is no longer ours; what is left of the claim goes.
                 self._claims.release(held, error="lost", free=True)

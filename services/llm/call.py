@@ -11,8 +11,8 @@ from types import TracebackType
 import msgspec
 
 from services.errors import TurnwrightError
-from services.llm.cancellation import Cancellation
-from services.llm.deadline import Deadlines
+from services.jobs.cancellation import Cancellation
+from services.jobs.deadline import Deadlines
 from services.llm.provider import (
     Call,
     ChatRequest,

@@ -13,12 +13,12 @@ import msgspec
 from services.errors import ConfigurationError, TurnwrightError
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
+from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.recovery import backoff_ms, on_claim
 from services.jobs.requests import find_request
 from services.jobs.running import Running
 from services.llm.call import MAY_NOT_START, RunningCall, stream_run
-from services.llm.deadline import Deadlines
 from services.llm.history import History, build
 from services.llm.provider import (
     ChatRequest,

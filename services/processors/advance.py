@@ -28,6 +28,7 @@ from services.processors.reader import Reader
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor, Fault, Watch, watch_nothing
 from services.streams.event import Event, EventInput, JobId, StreamId
+from services.streams.keys import JobKind
 from services.streams.log import Loaded, Log
 from services.streams.store import RefusedByScript, translated
 from services.streams.vocabulary import ProcessorUnparked
@@ -70,7 +71,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A claimed job: who may settle it."""
 
-    kind: str
+    kind: JobKind
     id: JobId
     stream: StreamId
     token: int

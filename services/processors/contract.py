@@ -7,11 +7,12 @@ was read, and returns decisions. Both must be deterministic: they run again afte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
 from services.streams.event import Event, EventInput, JobId, StreamId
+from services.streams.keys import JobKind
 
 S = TypeVar("S", bound=msgspec.Struct)
 STATE_LIMIT = 64 * 1024
@@ -25,11 +26,16 @@ class Emit(msgspec.Struct, frozen=True):
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Owe work to the outside. `id` is `<stream>@<name>`, unique in the stream for ever; `tool` names the tool."""
+    """Owe work to the outside. `id` is `<stream>@<name>`, unique in the stream for ever; `tool` names the tool.
 
-    kind: Literal["llm", "tool"]
+    A delivery waits for the earlier ones of this stream to the same `destination`, which names no address but
+    tells destinations apart.
+    """
+
+    kind: JobKind
     id: JobId
     tool: str = ""
+    destination: str = ""
     delay_ms: int = 0
     expires_ms: int = 3_600_000
 
@@ -40,7 +46,7 @@ class SettleJob(msgspec.Struct, frozen=True, kw_only=True):
     The commit is refused, and the reaction repeated, when the job was claimed or settled meanwhile.
     """
 
-    kind: Literal["llm", "tool"]
+    kind: JobKind
     id: JobId
     token: int
 

@@ -14,6 +14,8 @@ from services.streams.event import JobId, StreamId
 
 Kind = Literal["advance", "llm", "tool", "deliver", "tick"]
 KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver", "tick")
+JobKind = Literal["llm", "tool", "deliver"]
+JOB_KINDS: tuple[JobKind, ...] = ("llm", "tool", "deliver")
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -48,6 +50,10 @@ class Keys(msgspec.Struct, frozen=True):
     def job(self, job: JobId) -> str:
         """Hash: one job's state, token and attempts."""
         return self._at("job", self.shard(job), job)
+
+    def queue(self, stream: StreamId, destination: str) -> str:
+        """List: the deliveries a stream owes to one destination, the next one first."""
+        return self._at("queue", self.shard(stream), f"{stream}@{destination}")
 
     def key(self, stream: StreamId, key: str) -> str:
         """String `offset:fingerprint`: an idempotency key of the stream."""
@@ -113,3 +119,12 @@ class Keys(msgspec.Struct, frozen=True):
 def stream_of(id: str) -> StreamId:
     """The stream of a job id (`<stream>@<n>`), or the stream itself."""
     return StreamId(id.partition("@")[0])
+
+
+def held_job(member: bytes) -> tuple[JobKind, JobId]:
+    """A member `kind|id` of a held set. Raises: ValueError for what none of this version wrote."""
+    kind, _, id = member.decode().partition("|")
+    for known in JOB_KINDS:
+        if kind == known:
+            return known, JobId(id)
+    raise ValueError(f"unknown kind of job: {kind}")

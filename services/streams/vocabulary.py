@@ -47,13 +47,17 @@ class StreamResumed(Payload, frozen=True):
 
 
 class InputReceived(Payload, frozen=True):
-    """Somebody said something. `policy` decides what it does to a running turn."""
+    """Somebody said something. `policy` decides what it does to a running turn.
+
+    `callback` is an address the answer is also delivered to; it may hold a secret of its owner.
+    """
 
     text: str
     policy: Policy = "follow_up"
     debounce_ms: int | None = None
     source: str = "http"
     author: str | None = None
+    callback: str | None = None
 
 
 class InputReplaced(Payload, frozen=True):
@@ -103,7 +107,7 @@ class LLMRequested(Payload, frozen=True):
 
 
 class JobStarted(Payload, frozen=True):
-    """`llm.started`, `tool.started`: attempt `attempt` of `job` runs in `incarnation`."""
+    """`llm.started`, `tool.started`, `reply.started`: attempt `attempt` of `job` runs in `incarnation`."""
 
     job: str
     attempt: int
@@ -112,7 +116,7 @@ class JobStarted(Payload, frozen=True):
 
 
 class AttemptEnded(Payload, frozen=True):
-    """`llm.attempt_failed`, `tool.attempt_failed`: not the end of the job; it is due again at `retry_at`.
+    """`llm.attempt_failed`, `tool.attempt_failed`, `reply.attempt_failed`: not the end; due again at `retry_at`.
 
     `free` attempts cost nothing of the budget. Times in epoch milliseconds.
     """
@@ -207,6 +211,41 @@ class TurnSettled(Payload, frozen=True, omit_defaults=False):
     trace_id: str = ""
 
 
+class ReplyQueued(Payload, frozen=True):
+    """The end of `turn` is to be told outside, through `channel`. `job` is the entry of the outbox.
+
+    `settled` is the offset of the `turn.settled` it tells, `input` that of the input that says where to.
+    `destination` tells destinations of a session apart and names no address. A person's replay of an entry
+    is a new one; `origin` is then the first.
+    """
+
+    job: str
+    channel: str
+    turn: int
+    settled: int
+    input: int
+    destination: str
+    origin: str = ""
+
+
+class ReplySettled(Payload, frozen=True):
+    """`reply.delivered`, `reply.uncertain` (it may have arrived), `reply.failed`: the one outcome of an entry.
+
+    `error` is a safe code; `status` the last HTTP status there was, or 0.
+    """
+
+    job: str
+    error: str = ""
+    status: int = 0
+
+
+class ReplyAsked(Payload, frozen=True):
+    """`reply.replay_requested`, `reply.discard_requested`: what a person wants done about an entry."""
+
+    job: str
+    by: str = "operator"
+
+
 class ProcessorAttached(Payload, frozen=True):
     """From here on `name` reacts; what is older than this event it only reduces."""
 
@@ -251,6 +290,14 @@ SHAPES: dict[str, type[Payload]] = {
     "tool.attempt_failed": AttemptEnded,
     "tool.settled": ToolSettled,
     "turn.settled": TurnSettled,
+    "reply.queued": ReplyQueued,
+    "reply.started": JobStarted,
+    "reply.attempt_failed": AttemptEnded,
+    "reply.delivered": ReplySettled,
+    "reply.uncertain": ReplySettled,
+    "reply.failed": ReplySettled,
+    "reply.replay_requested": ReplyAsked,
+    "reply.discard_requested": ReplyAsked,
     "processor.attached": ProcessorAttached,
     "processor.faulted": ProcessorFaulted,
     "processor.resumed": ProcessorUnparked,

@@ -13,7 +13,7 @@ from typing import Literal, overload
 
 import msgspec
 
-from services.llm.cancellation import Cancellation
+from services.jobs.cancellation import Cancellation
 from services.llm.provider import ToolSpec
 
 Effect = Literal["read_only", "write", "external", "unknown"]

@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 import pytest
 
+from services.jobs.deadline import Deadlines
 from services.llm.call import RunningCall, stream_run
-from services.llm.deadline import Deadlines
 from services.llm.provider import (
     ChatMessage,
     ChatRequest,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.errors import Revoked
+from services.jobs.deadline import Deadlines
 from services.llm.call import RunningCall, stream_run
-from services.llm.deadline import Deadlines
 from services.llm.provider import (
     Call,
     ChatRequest,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from services.jobs.deadline import Deadlines
 from services.llm.call import RunningCall
-from services.llm.deadline import Deadlines
 from services.llm.offline import OfflineProvider
 from services.llm.provider import (
     ChatMessage,

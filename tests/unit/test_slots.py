@@ -42,3 +42,10 @@ def test_what_is_given_back_is_there_again() -> None:
     assert slots.reserve("llm")
     slots.release("llm")
     assert slots.reserve("tool")
+
+
+def test_slow_receivers_leave_half_of_the_slots_to_models_and_tools() -> None:
+    slots = Slots(50)
+    assert sum(slots.reserve("deliver") for _ in range(60)) == 21
+    assert slots.reserve("llm")
+    assert not slots.change("llm", "deliver")

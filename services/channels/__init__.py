@@ -1,0 +1,1 @@
+"""Outside systems that people talk through, each behind the same small contract."""

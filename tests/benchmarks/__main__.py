@@ -85,7 +85,7 @@ def _shown(
         rows = [
             {
                 name: getattr(each, name)
-                for name in ("name", "value", "unit", "samples", "bound", "verdict", "note")
+                for name in ("name", "value", "unit", "samples", "bound", "least", "verdict", "note")
             }
             for each in figures
         ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tests.benchmarks.figures import Conditions, Figure, percentile
 from tests.benchmarks.load import Plan, Report, prompts, send
-from tests.benchmarks.platform import Platform, run_platform
+from tests.benchmarks.platform import Platform, by_role, run_platform
 
 PROMPTS = 500
 CLIENTS = 16
@@ -48,7 +48,7 @@ def measure_burst(conditions: Conditions) -> Sequence[Figure]:
             value=sum(spent_ms.values()),
             unit="ms",
             samples=count,
-            note=_by_role(spent_ms),
+            note=by_role(spent_ms),
         ),
     ]
 
@@ -63,8 +63,3 @@ def _throw(platform: Platform, count: int) -> Report:
             connections=CLIENTS,
         )
     )
-
-
-def _by_role(spent_ms: Mapping[str, float]) -> str:
-    ordered = sorted(spent_ms.items(), key=lambda item: -item[1])
-    return ", ".join(f"{role} {ms:.1f}" for role, ms in ordered if ms >= 0.05)

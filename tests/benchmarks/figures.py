@@ -18,21 +18,32 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure. `bound` is the most it may be, None where it only informs."""
+    """One figure. `bound` is the most it may be, `least` the least, both None where it only informs."""
 
     name: str
     value: float
     unit: str
     samples: int
     bound: float | None = None
+    least: float | None = None
     note: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """Whether it keeps its bound."""
-        if self.bound is None:
+        if self.bound is None and self.least is None:
             return ""
-        return "PASS" if self.value <= self.bound else "MISS"
+        is_kept = (self.bound is None or self.value <= self.bound) and (
+            self.least is None or self.value >= self.least
+        )
+        return "PASS" if is_kept else "MISS"
+
+    @property
+    def limits(self) -> str:
+        """Its bound, as it is shown."""
+        shown = [f"<= {self.bound:g} {self.unit}"] if self.bound is not None else []
+        shown += [f">= {self.least:g} {self.unit}"] if self.least is not None else []
+        return ", ".join(shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +88,7 @@ def table(figures: Sequence[Figure]) -> str:
         (
             each.name,
             f"{each.value:.2f} {each.unit}",
-            "" if each.bound is None else f"<= {each.bound:g} {each.unit}",
+            each.limits,
             each.verdict,
             str(each.samples),
             each.note,

@@ -16,7 +16,7 @@ from collections import deque
 
 import msgspec
 
-from tests.benchmarks.load import Plan, PromptBody, Report, Sent
+from tests.benchmarks.load import Plan, Report, Sent
 
 _TIME_TO_ANSWER_S = 30.0
 
@@ -63,14 +63,14 @@ class _Generator:
         self._open = 0
         gap = 1 / plan.rate_per_s if plan.rate_per_s else 0.0
         self._sent = [Sent(due_s=0.05 + place * gap) for place in range(len(plan.prompts))]
-        self._requests = [_request(plan, prompt) for prompt in plan.prompts]
+        self._requests = [_request(plan, place) for place in range(len(plan.prompts))]
         self._bodies = [b""] * len(plan.prompts)
         self._began = 0.0
 
     def run(self) -> Report:
         gc.disable()
         waiting, left = deque(range(len(self._sent))), len(self._sent)
-        self._began, cpu_s = time.perf_counter(), time.process_time()
+        self._began, cpu_s = time.monotonic(), time.process_time()
         while left:
             while waiting and self._sent[waiting[0]].due_s <= self._now() and (free := self._free()):
                 self._start(free, waiting.popleft())
@@ -84,10 +84,10 @@ class _Generator:
             if sent.status == 202:
                 accepted = msgspec.json.decode(body, type=Accepted)
                 sent.session, sent.offset = accepted.session, accepted.offset
-        return Report(sent=self._sent, wall_s=wall_s, cpu_s=cpu_s)
+        return Report(began=self._began, sent=self._sent, wall_s=wall_s, cpu_s=cpu_s)
 
     def _now(self) -> float:
-        return time.perf_counter() - self._began
+        return time.monotonic() - self._began
 
     def _free(self) -> _Connection | None:
         if self._idle:
@@ -136,11 +136,12 @@ class _Generator:
             self._connect().start(closed.place, self._requests[closed.place])
 
 
-def _request(plan: Plan, prompt: PromptBody) -> bytes:
-    body = msgspec.json.encode(prompt)
+def _request(plan: Plan, place: int) -> bytes:
+    body = msgspec.json.encode(plan.prompts[place])
+    key = f"Idempotency-Key: {plan.keys}-{place}\r\n" if plan.keys else ""
     head = (
         "POST /api/prompts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {plan.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Authorization: Bearer {plan.token}\r\n{key}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

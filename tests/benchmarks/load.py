@@ -18,10 +18,12 @@ class PromptBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     text: str
     agent: str = ""
+    callback: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send, and how. Every prompt gets a session of its own.
+    """What to send, and how. Every prompt gets a session of its own, and with `keys` an idempotency key
+    that begins with it.
 
     `rate_per_s`: each prompt has a time to be sent at, over at most `connections`; 0: each of the
     connections sends its next prompt when the last one is accepted.
@@ -32,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prompts: list[PromptBody]
     rate_per_s: float
     connections: int
+    keys: str = ""
 
 
 class Sent(msgspec.Struct, kw_only=True):
@@ -46,8 +49,12 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Every prompt of a plan, and what sending them cost the generator."""
+    """Every prompt of a plan, and what sending them cost the generator.
 
+    `began`: the zero of its times, on the system's monotonic clock.
+    """
+
+    began: float
     sent: list[Sent]
     wall_s: float
     cpu_s: float
@@ -59,9 +66,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return f"generator {self.cpu_s / self.wall_s:.0%} of a core, at most {late:.1f} ms late"
 
 
-def prompts(count: int, *, agent: str = "") -> list[PromptBody]:
-    """`count` short prompts."""
-    return [PromptBody(text=f"What is the state of order {i}?", agent=agent) for i in range(count)]
+def prompts(count: int, *, agent: str = "", callback: str = "", first: int = 0) -> list[PromptBody]:
+    """`count` short prompts about orders, numbered from `first` on."""
+    return [
+        PromptBody(text=f"What is the state of order {order}?", agent=agent, callback=callback)
+        for order in range(first, first + count)
+    ]
 
 
 def send(plan: Plan) -> Report:

@@ -22,6 +22,7 @@ import msgspec
 import psutil
 
 from services.diagnosis.roles import read_roles
+from tests.benchmarks.attendants import attendant, stop
 from tests.benchmarks.figures import NotMeasured
 from tests.benchmarks.load import ROOT
 from tests.plugins.install import install_plugin
@@ -30,7 +31,6 @@ STUB_DELAY_MS = 20
 _READY = re.compile(r"^ready http://\S+$", re.MULTILINE)
 _OWED = re.compile(r"^turnwright_due\{.*\} ([0-9.e+]+)$", re.MULTILINE)
 _TIME_TO_START_S = 90.0
-_TIME_TO_STOP_S = 15.0
 _LOOK_EVERY_S = 0.2
 _QUIET_LOOKS = 3
 
@@ -88,12 +88,12 @@ class Platform:
 
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds used so far, by role; workers together."""
-        used = {"supervisor": _cpu_s(self._process)}
+        used = {"supervisor": cpu_s_of(self._process)}
         for role, state in read_roles(self.home).items():
             name = role.partition("-")[0]
             if state.pid is not None:
                 found = psutil.Process(state.pid)
-                spent = _cpu_s(found) + sum(_cpu_s(child) for child in found.children(recursive=True))
+                spent = cpu_s_of(found) + sum(cpu_s_of(child) for child in found.children(recursive=True))
                 used[name] = used.get(name, 0.0) + spent
         return used
 
@@ -120,28 +120,40 @@ class Platform:
 
 @contextmanager
 def run_platform(scratch: Path, *, config: str = "") -> Iterator[Platform]:
-    """Run a platform on a fresh directory of `scratch`, with `config` as its `turnwright.toml`.
+    """Run a platform on a fresh directory of `scratch`, with `config` as its `turnwright.toml`, and the stub.
+
+    Raises: NotMeasured when it does not start.
+    """
+    command = ["tests.fakes.llm_server", "--delay-ms", str(STUB_DELAY_MS)]
+    with attendant(*command) as stub:
+        given = {
+            "TURNWRIGHT_MODEL": "acme:stub",
+            "ACME_BASE_URL": stub.url,
+            "PYTHONPATH": str(installed("acme_provider", scratch)),
+        }
+        with run_configured(scratch, given, config=config) as platform:
+            yield platform
+
+
+@contextmanager
+def run_configured(scratch: Path, given: Mapping[str, str], *, config: str = "") -> Iterator[Platform]:
+    """Run a platform on a fresh directory of `scratch`; `given` is added to its environment.
 
     Raises: NotMeasured when it does not start.
     """
     folder = Path(tempfile.mkdtemp(dir=scratch))
     (folder / "turnwright.toml").write_text(config)
     port = free_port()
-    with _stub() as stub_url:
-        environment = plain_environment() | {
-            "TURNWRIGHT_HOME": str(folder / "home"),
-            "TURNWRIGHT_PORT": str(port),
-            "TURNWRIGHT_CONFIG": str(folder / "turnwright.toml"),
-            "TURNWRIGHT_MODEL": "acme:stub",
-            "ACME_BASE_URL": stub_url,
-            "PYTHONPATH": str(_plugins(scratch)),
-        }
-        command = [sys.executable, "-m", "turnwright", "up"]
-        with started(command, folder=ROOT, environment=environment, output=folder / "output") as process:
-            with closing(
-                Platform(psutil.Process(process.pid), port=port, environment=environment)
-            ) as platform:
-                yield platform
+    environment = plain_environment() | {
+        "TURNWRIGHT_HOME": str(folder / "home"),
+        "TURNWRIGHT_PORT": str(port),
+        "TURNWRIGHT_CONFIG": str(folder / "turnwright.toml"),
+        **given,
+    }
+    command = [sys.executable, "-m", "turnwright", "up"]
+    with started(command, folder=ROOT, environment=environment, output=folder / "output") as process:
+        with closing(Platform(psutil.Process(process.pid), port=port, environment=environment)) as platform:
+            yield platform
 
 
 @contextmanager
@@ -164,16 +176,6 @@ def started(
         stop(process)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process: politely, then not."""
-    process.terminate()
-    try:
-        process.wait(_TIME_TO_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def free_port() -> int:
     """A port nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -187,29 +189,23 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
-@contextmanager
-def _stub() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.fakes.llm_server", "--delay-ms", str(STUB_DELAY_MS)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().decode().strip()
-        if not url:
-            raise NotMeasured("the stub model did not start")
-        yield url
-    finally:
-        stop(process)
-
-
-def _plugins(scratch: Path) -> Path:
-    folder = scratch / "plugins"
+def installed(plugin: str, scratch: Path) -> Path:
+    """The folder of `scratch` into which a plugin of the tests was installed, now or before."""
+    folder = scratch / plugin
     if not folder.exists():
-        install_plugin("acme_provider", folder)
+        install_plugin(plugin, folder)
     return folder
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s_of(process: psutil.Process) -> float:
+    """The CPU seconds a process has used; 0 when it is gone."""
     with suppress(psutil.NoSuchProcess):
         times = process.cpu_times()
         return float(times.user + times.system)
     return 0.0
+
+
+def by_role(spent_ms: Mapping[str, float]) -> str:
+    """What each role took, the most first."""
+    ordered = sorted(spent_ms.items(), key=lambda item: -item[1])
+    return ", ".join(f"{role} {ms:.1f}" for role, ms in ordered if ms >= 0.05)

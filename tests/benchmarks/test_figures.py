@@ -37,3 +37,9 @@ def test_an_unknown_measurement_is_refused_with_the_names_there_are(
         main(["speed"])
     assert refused.value.code == 2
     assert "no measurement 'speed', only ack, turn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.7, "PASS"), (0.69, "MISS")])
+def test_a_figure_may_have_a_lower_bound(value: float, verdict: str) -> None:
+    figure = Figure(name="turns/s", value=value, unit="x", samples=1, least=0.7)
+    assert (figure.verdict, figure.limits) == (verdict, ">= 0.7 x")

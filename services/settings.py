@@ -17,9 +17,11 @@ import msgspec
 
 from services.errors import ConfigurationError, Unavailable
 from services.variables import (
+    Destination,
     Network,
     Secret,
     data_folder,
+    destination_of,
     existing_file,
     existing_folder,
     flag_of,
@@ -33,6 +35,7 @@ from services.variables import (
     one_of,
     seconds_of,
     secret_of,
+    signing_secret_of,
     store_url_of,
     web_url_of,
 )
@@ -68,7 +71,8 @@ class Settings:
     """What the environment says. Paths are absolute, web addresses end without a slash.
 
     `port` None: 8080, or the next free one. `store_url`, `broker_url` None: the embedded one. `url` is
-    the server the CLI talks to, None: the local one. `test_*` and `timings` are for tests.
+    the server the CLI talks to, None: the local one. `callback_secrets` empty: those of the store.
+    `test_*` and `timings` are for tests.
     """
 
     home: Path
@@ -79,6 +83,8 @@ class Settings:
     namespace: str
     config_path: Path | None
     api_token: Secret | None
+    callback_secrets: tuple[Secret, ...]
+    callback_allow: tuple[Destination, ...]
     url: str | None
     trusted_proxies: tuple[Network, ...]
     workers: int
@@ -112,6 +118,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         namespace=read("NAMESPACE", namespace_of, "turnwright"),
         config_path=read("CONFIG", existing_file, None) or _config_here(),
         api_token=read_secret("API_TOKEN", secret_of),
+        callback_secrets=read_secret("CALLBACK_SECRET", list_of(signing_secret_of)) or (),
+        callback_allow=read("CALLBACK_ALLOW", list_of(destination_of), ()),
         url=read("URL", web_url_of, None),
         trusted_proxies=read("TRUSTED_PROXIES", list_of(network_of), ()),
         workers=read("WORKERS", int_between(1, 256), _cores()),

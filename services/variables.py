@@ -6,6 +6,8 @@ would be right. It never repeats the text of something that may hold a secret.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
 import re
@@ -15,6 +17,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Destination = str | Network
 
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
@@ -23,6 +26,8 @@ MODEL_PATTERN = r"offline|[a-z][a-z0-9_-]*:[^\s,]+"
 
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]{1,63})*")
+_SIGNING_PREFIX = "whsec_"
+_SIGNING_BYTES = (24, 64)
 _STORE_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -55,6 +60,25 @@ def secret_of(text: str) -> Secret:
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("must be printable ASCII without spaces")
     return Secret(text)
+
+
+def signing_secret_of(text: str) -> Secret:
+    """A secret of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."""
+    signing_key(text)
+    return Secret(text)
+
+
+def signing_key(text: str) -> bytes:
+    """The bytes of a signing secret. Raises: ValueError, which does not repeat it."""
+    least, most = _SIGNING_BYTES
+    wrong = ValueError(f"must be {_SIGNING_PREFIX}<base64 of {least} to {most} bytes>")
+    try:
+        key = base64.b64decode(text.removeprefix(_SIGNING_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong from None
+    if not text.startswith(_SIGNING_PREFIX) or not least <= len(key) <= most:
+        raise wrong
+    return key
 
 
 def flag_of(text: str) -> bool:
@@ -149,6 +173,19 @@ def network_of(text: str) -> Network:
         return ipaddress.ip_network(text)
     except ValueError:
         raise ValueError(f"must be an IP address or a network like 10.0.0.0/8, not {text!r}") from None
+
+
+def destination_of(text: str) -> Destination:
+    """A host name in lower case, or an address or network."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    # What looks like an address and is none must not become a name that never matches.
+    if not _HOST_NAME.fullmatch(text) or re.fullmatch(r"[0-9.]+", text):
+        wanted = "a host name, an IP address or a network like 10.0.0.0/8"
+        raise ValueError(f"must be {wanted}, not {text!r}")
+    return text.lower()
 
 
 def path_of(text: str) -> Path:

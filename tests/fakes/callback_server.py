@@ -1,0 +1,258 @@
+"""A receiver of callbacks as a real HTTP server in a thread: it records every request and does what it is told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+BOMB_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Answer with `status`."""
+
+    status: int = 204
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Answer with `then` once `opened` is set, or never when the caller leaves first."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+    then: Status = field(default_factory=Status)
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Read the request, answer nothing, close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Answer with what is no HTTP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trickle:
+    """Send the head of an answer a byte at a time, for ever; or with `in_body` its body."""
+
+    in_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """Answer 200 with a body that never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bomb:
+    """Answer 200 with a small body that says it expands to a huge one."""
+
+
+Script = Status | Held | HangUp | Garbage | Trickle | Endless | Bomb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One request. `connection` counts the connections of the server from 1."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+
+    @property
+    def id(self) -> str:
+        """Its `webhook-id`."""
+        return self.headers["webhook-id"]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it tells of the turn."""
+        found: dict[str, Any] = json.loads(self.body)["data"]
+        return found
+
+
+class CallbackServer:
+    """The fake. Scripts given to `will` are used up in order; those of a path come first; then it is 204."""
+
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self.received: list[Received] = []
+        self.connections = 0
+        self.sent_bytes = 0
+        self.disconnects = 0
+        self.stopping = threading.Event()
+        self._scripts: dict[str, deque[Script]] = {}
+        self._changed = threading.Condition()
+        self._http = _Server(("127.0.0.1", port), self)
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
+        self.port: int = self._http.server_address[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> CallbackServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stopping.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def will(self, *scripts: Script, path: str = "") -> None:
+        """What to do with the next requests, or the next ones to `path`, one script each."""
+        with self._changed:
+            self._scripts.setdefault(path, deque()).extend(scripts)
+
+    def to(self, path: str) -> list[Received]:
+        """The requests to `path`, in order."""
+        return [each for each in list(self.received) if each.path == path]
+
+    def wait_for(self, condition: Callable[[CallbackServer], bool], *, within_s: float = 15.0) -> None:
+        """Wait until what was recorded satisfies `condition`; fail after `within_s`."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self), within_s), "it was not received in time"
+
+    def count(self, *, connections: int = 0, sent_bytes: int = 0, disconnects: int = 0) -> int:
+        """For the server's connections: tell what happened; how many connections there were."""
+        with self._changed:
+            self.connections += connections
+            self.sent_bytes += sent_bytes
+            self.disconnects += disconnects
+            self._changed.notify_all()
+            return self.connections
+
+    def record(self, received: Received) -> Script:
+        """For the server's connections: note the request, get what to do with it."""
+        with self._changed:
+            self.received.append(received)
+            self._changed.notify_all()
+            for path in (received.path, ""):
+                if scripts := self._scripts.get(path):
+                    return scripts.popleft()
+        return Status()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 512
+
+    def __init__(self, address: tuple[str, int], fake: CallbackServer) -> None:
+        self.fake = fake
+        super().__init__(address, _Connection)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is part of the tests; anything else is a bug of the fake."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # socketserver's own types
+
+
+class _Connection(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    connection: socket.socket
+
+    def handle(self) -> None:
+        self._number = self.server.fake.count(connections=1)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are recorded, not printed."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        received = Received(path=self.path, headers=headers, body=body, connection=self._number)
+        self._play(self.server.fake.record(received))
+
+    def do_GET(self) -> None:
+        """Where a redirect was followed to."""
+        self.do_POST()
+
+    def _play(self, script: Script) -> None:
+        match script:
+            case Status():
+                self._answer(script)
+            case Held():
+                if self._is_opened(script):
+                    self._answer(script.then)
+            case HangUp():
+                self.close_connection = True
+            case Garbage():
+                self.close_connection = True
+                self._write(b"NOT HTTP AT ALL\r\n\r\n")
+            case Trickle():
+                self._trickle(script)
+            case Endless():
+                self._write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                while True:
+                    self._write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            case Bomb():
+                body = gzip.compress(bytes(BOMB_BYTES), 1)
+                self._answer(Status(status=200, headers=(("content-encoding", "gzip"),), body=body))
+
+    def _answer(self, script: Status) -> None:
+        self.send_response(script.status)
+        for name, value in script.headers:
+            self.send_header(name, value)
+        if script.status != 204:
+            self.send_header("content-length", str(len(script.body)))
+        self.end_headers()
+        if script.body:
+            self._write(script.body)
+
+    def _trickle(self, script: Trickle) -> None:
+        self.close_connection = True
+        head = b"HTTP/1.1 200 OK\r\n"
+        if script.in_body:
+            self._write(head + b"content-length: 100000\r\n\r\n")
+        else:
+            self._write(head + b"x-slow: ")
+        while not self.server.fake.stopping.wait(0.05):
+            self._write(b"x")
+
+    def _write(self, data: bytes) -> None:
+        self.wfile.write(data)
+        self.server.fake.count(sent_bytes=len(data))
+
+    def _is_opened(self, script: Held) -> bool:
+        """Whether the gate opened before the caller left."""
+        while not script.opened.wait(0.02):
+            if self.server.fake.stopping.is_set() or self._has_left():
+                self.close_connection = True
+                self.server.fake.count(disconnects=1)
+                return False
+        return True
+
+    def _has_left(self) -> bool:
+        self.connection.settimeout(0.001)
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(None)

@@ -5,8 +5,11 @@ Writes by `claim` and `release`; settling is a matter of `processors.advance`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from services.clock import boot_s
 from services.processors.advance import Held
 from services.streams.event import JobId
 from services.streams.keys import JobKind, Keys, stream_of
@@ -17,7 +20,8 @@ from services.streams.store import RefusedByScript, translated
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """The right to run a job. `charged` counts attempts that cost of the budget, this one included.
 
-    `prior` is the effect an earlier attempt declared, empty when there was none that started.
+    `prior` is the effect an earlier attempt declared, empty when there was none that started, `error` how the last
+    one ended. `asked`: when the claim was sent, in seconds of the clock that goes on while the machine sleeps.
     Times in epoch ms of the store; `expires_at` is 0 when it is not known.
     """
 
@@ -25,12 +29,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     charged: int
     prior: str
+    error: str = ""
     expired: bool
     since: int
     due: int
     now: int
     offset: int
     expires_at: int = 0
+    destination: str = ""
+    asked: float = 0.0
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +59,20 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
 class Claims:
     """Claims jobs in the name of one incarnation."""
 
-    def __init__(self, log: Log, incarnation: str) -> None:
+    def __init__(
+        self,
+        log: Log,
+        incarnation: str,
+        *,
+        delivery_lease_s: float = 60.0,
+        clock: Callable[[], float] = boot_s,
+    ) -> None:
         self._log = log
         self._store = log.store
         self._keys: Keys = log.keys
         self._incarnation = incarnation
+        self._clock = clock
+        self._lease_ms = int(delivery_lease_s * 1000)
 
     def claim(self, kind: JobKind, job: JobId, *, effect: str = "") -> Claim | None:
         """Claim a due job; None when it is not to be had. Raises: Revoked, Unavailable."""
@@ -81,9 +97,12 @@ class Claims:
             "stream": stream,
             "channel": k.tail_channel(stream),
             "effect": effect,
+            "lease_ms": self._lease_ms,
         }
+        asked = self._clock()
         try:
-            return self._store.write("claim", names, header, [], Claim)
+            claim = self._store.write("claim", names, header, [], Claim)
+            return msgspec.structs.replace(claim, asked=asked)
         except RefusedByScript:
             return None
 

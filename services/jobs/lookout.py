@@ -10,7 +10,7 @@ from collections import deque
 from services.errors import TurnwrightError
 from services.jobs.due import Due, DueSets
 from services.jobs.slots import Slots
-from services.streams.keys import Kind
+from services.streams.keys import JobKind, Kind, is_job
 
 KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver")
 PER_SET = 8
@@ -35,7 +35,7 @@ class Lookout:
                 self._look()
             while self._found:
                 one = self._found.popleft()
-                if one.kind not in ("llm", "tool") or self._slots.has_room(one.kind):
+                if (kind := _job_kind(one)) is None or self._slots.has_room(kind):
                     return one
         return None
 
@@ -49,3 +49,10 @@ class Lookout:
         self._pause_s = SHORTEST_S if ready else min(LONGEST_S, 2 * self._pause_s)
         random.shuffle(ready)
         self._found.extend(ready)
+
+
+def _job_kind(one: Due) -> JobKind | None:
+    # None: what needs no slot.
+    if one.kind == "advance" or one.kind == "tick" or not is_job(one.id):
+        return None
+    return one.kind

@@ -105,7 +105,7 @@ class Relay:
                 "incarnation": incarnation,
                 "proven": proven,
                 "members": [
-                    {"m": member, "kind": kind, "id": job, "k": 6 + i}
+                    {"m": member, "kind": kind, "id": job, "k": 7 + i}
                     for i, (member, kind, job) in enumerate(members)
                 ],
             }
@@ -115,6 +115,7 @@ class Relay:
                 self._keys.clock(shard),
                 self._keys.due(shard, "llm"),
                 self._keys.due(shard, "tool"),
+                self._keys.due(shard, "deliver"),
                 *jobs,
             ]
             count = self._store.raw("reap", names, [msgspec.json.encode(header)])

@@ -24,7 +24,7 @@ from services.processors.advance import Advanced, Advancer, Held, Standing
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.keys import JobKind, Keys, Kind, stream_of
+from services.streams.keys import JobKind, Keys, Kind, is_job, stream_of
 from services.streams.vocabulary import JobStarted
 
 DRAIN_S = 5.0
@@ -34,6 +34,8 @@ NEWER_DELAY_MS = 3_000
 CONFLICT_DELAY_MS = 50
 DEFECT_DELAY_MS = 2_000
 INSIST_S = 0.5
+# What an attempt does to the outside. A model request costs, and harms nobody; a tool declares its own.
+EFFECTS: Mapping[JobKind, str] = {"llm": "", "tool": "unknown", "deliver": "external"}
 
 
 class Deliverer(Protocol):
@@ -115,6 +117,8 @@ class Worker:
                 self._advance(StreamId(id), errand)
             case "llm" | "tool":
                 self._job(kind, JobId(id), errand)
+            case "deliver" if is_job(id):
+                self._job(kind, JobId(id), errand)
             case "deliver":
                 self._deliver(StreamId(id))
             case "tick":
@@ -145,7 +149,7 @@ class Worker:
             self._tell(stream, advanced)
             if advanced.claimed:
                 job = advanced.claimed[0]
-                held = Held(kind=job.kind, id=job.id, stream=stream, token=1)
+                held = Held(kind=job.kind, id=job.id, stream=stream, token=1, destination=job.destination)
                 claim = Claim(
                     token=1,
                     attempt=1,
@@ -157,6 +161,8 @@ class Worker:
                     now=advanced.now,
                     offset=0,
                     expires_at=advanced.now + job.expires_ms,
+                    destination=job.destination,
+                    asked=advanced.asked,
                 )
                 following = self._run(held, claim, advanced.standing, errand)
                 if following is None:
@@ -187,7 +193,7 @@ class Worker:
         claim = self._claims.claim(kind, job, effect=self._declared(kind, job))
         if claim is None:
             return
-        held = Held(kind=kind, id=job, stream=stream, token=claim.token)
+        held = Held(kind=kind, id=job, stream=stream, token=claim.token, destination=claim.destination)
         standing = self._advancer.stand(stream) if self._shortcuts else None
         following = self._run(held, claim, standing, errand)
         if following is None:
@@ -197,10 +203,10 @@ class Worker:
         except (NewerVersion, Conflict) as error:
             self._leave(stream, error)
 
-    def _declared(self, kind: Kind, job: JobId) -> str:
+    def _declared(self, kind: JobKind, job: JobId) -> str:
         """The effect to claim with; the worst for a job that is not there to be claimed, as hints may name any."""
         if kind != "tool":
-            return ""
+            return EFFECTS[kind]
         row = self._claims.look([job])[job]
         if row is None or row.state != "requested":
             return "unknown"
@@ -280,7 +286,7 @@ class Worker:
             if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve(job.id, job.kind):
                 return None
             chosen[:] = [job.id]
-            effect = self._effect_of(job.tool) if job.kind == "tool" else ""
+            effect = self._effect_of(job.tool) if job.kind == "tool" else EFFECTS[job.kind]
             return JobStarted(job=job.id, attempt=1, incarnation=self._incarnation, effect=effect)
 
         return claim

@@ -7,13 +7,13 @@ finds a higher `rev` and starts over.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from services.clock import boot_s
 from services.errors import Conflict
-from services.processors.commit import CommitReply, Draft, SettleReply, numbered
+from services.processors.commit import CommitReply, Draft, SettleReply, Terms, numbered
 from services.processors.contract import StartJob
 from services.processors.isolation import COUNTED_TAKES, Isolation, accused
 from services.processors.plan import (
@@ -36,6 +36,7 @@ from services.streams.vocabulary import ProcessorUnparked
 ATTEMPTS = 8
 WATCHED_EVENTS = 64
 JOB_RACES = 3
+UNDELIVERED = ("reply.uncertain", "reply.failed")
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit left behind. `claimed` are ours to run now, `owed` wait for anybody with a free slot.
 
+    `asked`: when the commit was sent, on the clock that goes on while the machine sleeps (seconds).
     `behind`: the stream is due again at once; `timer`: at that epoch ms. `standing` is None when others
     appended meanwhile.
     """
@@ -65,6 +67,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     behind: bool = False
     timer: int | None = None
     now: int = 0
+    asked: float = 0.0
     standing: Standing | None = None
 
 
@@ -75,12 +78,13 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     id: JobId
     stream: StreamId
     token: int
+    destination: str = ""
 
 
 class Advancer:
     """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`.
 
-    `clock` is monotonic, in seconds: it tells how old a standing is. `is_dead` tells of an incarnation
+    `clock`, in seconds, goes on while the machine sleeps: it tells how old a standing or a claim is. `is_dead` tells of an incarnation
     whether its process is known to be gone.
     """
 
@@ -91,7 +95,8 @@ class Advancer:
         incarnation: str,
         *,
         keep_jobs_s: int = 86_400,
-        clock: Callable[[], float] = time.monotonic,
+        delivery_lease_s: float = 60.0,
+        clock: Callable[[], float] = boot_s,
         is_dead: Callable[[str], bool] = lambda incarnation: False,
     ) -> None:
         self._alone = threading.Lock()
@@ -100,7 +105,9 @@ class Advancer:
         self._registry = registry
         self._reader = Reader(log, registry)
         self.incarnation = incarnation
-        self._keep_jobs_s = keep_jobs_s
+        self._terms = Terms(
+            incarnation=incarnation, lease_ms=int(delivery_lease_s * 1000), keep_s=keep_jobs_s
+        )
         self._clock = clock
 
     def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
@@ -121,6 +128,7 @@ class Advancer:
             drawn = self._draw(reading, processors, chosen, isolation, takes=takes, known=faults)
             draft = self._draft(stream)
             header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
+            asked = self._clock()
             try:
                 reply = self._log.store.write("commit", draft.keys(), header, draft.bodies, CommitReply)
             except Conflict as conflict:
@@ -130,13 +138,13 @@ class Advancer:
                     faults = self._blamed(drawn, processors)
                 continue
             except RefusedByScript as refusal:
-                if refusal.reason != "paused" or not left:
+                if refusal.reason not in ("paused", "behind") or not left:
                     raise
                 claimer = claim_nothing
                 continue
             if isolation is not None and isolation.is_suspicious:
                 isolation.committed({*drawn.parked, *_parked_before(reading)})
-            return _advanced(drawn, reply, loaded.fields, taken=self._clock())
+            return _advanced(drawn, reply, loaded.fields, taken=self._clock(), asked=asked)
         raise Conflict("rev")
 
     def _isolation(
@@ -222,14 +230,14 @@ class Advancer:
         Raises: Unavailable, Revoked.
         """
         draft = self._draft(held.stream)
-        job = {
-            "k": draft.job(held.id),
-            "kind": held.kind,
-            "id": held.id,
-            "token": held.token,
-            "incarnation": self.incarnation,
-            "keep_s": self._keep_jobs_s,
-        }
+        job = draft.settled(
+            held.kind,
+            held.id,
+            token=held.token,
+            destination=held.destination,
+            is_letter=outcome[-1].type in UNDELIVERED,
+        )
+        job["incarnation"] = self.incarnation
         header: dict[str, object] = {
             "stream": held.stream,
             "channel": self._log.keys.tail_channel(held.stream),
@@ -239,6 +247,7 @@ class Advancer:
         drawn = None if standing is None else self._ride(held.stream, outcome, standing, claimer)
         if drawn is not None and standing is not None:
             header["c"] = draft.commit(drawn, rev=standing.rev, known=standing.fields)
+        asked = self._clock()
         try:
             reply = self._log.store.write("settle", draft.keys(), header, draft.bodies, SettleReply)
         except RefusedByScript as refusal:
@@ -247,10 +256,10 @@ class Advancer:
             raise
         if reply.commit is None or drawn is None or standing is None:
             return Advanced(behind=True, now=reply.now)
-        return _advanced(drawn, reply.commit, standing.fields, taken=self._clock())
+        return _advanced(drawn, reply.commit, standing.fields, taken=self._clock(), asked=asked)
 
     def _draft(self, stream: StreamId) -> Draft:
-        return Draft(self._log, stream, incarnation=self.incarnation, keep_s=self._keep_jobs_s)
+        return Draft(self._log, stream, self._terms)
 
     def _ride(
         self, stream: StreamId, outcome: Sequence[EventInput], standing: Standing, claimer: Claimer
@@ -281,7 +290,9 @@ def _pardoned(events: Sequence[Event]) -> set[str]:
     return {event.decode(ProcessorUnparked).name for event in told}
 
 
-def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, taken: float) -> Advanced:
+def _advanced(
+    drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, taken: float, asked: float
+) -> Advanced:
     standing = None
     if reply.moved and not drawn.behind:
         fields = dict(known) | drawn.after
@@ -299,5 +310,6 @@ def _advanced(drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, ta
         behind=not reply.moved or drawn.behind,
         timer=drawn.timer,
         now=reply.now,
+        asked=asked,
         standing=standing,
     )

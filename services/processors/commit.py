@@ -11,10 +11,21 @@ from services.processors.plan import Plan
 from services.streams.blobs import Body, encode_bodies
 from services.streams.commands import Arg
 from services.streams.event import EventInput, JobId, StreamId
+from services.streams.keys import JobKind
 from services.streams.log import Log
 from services.streams.vocabulary import JobStarted
 
-FIRST_EXTRA = 15
+FIRST_EXTRA = 16
+# People find a delivery that failed for as long as this.
+LETTERS_KEPT_S = 14 * 86_400
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose behalf jobs are claimed, how long a claimed delivery is leased, how long settled rows stay."""
+
+    incarnation: str
+    lease_ms: int = 60_000
+    keep_s: int = 86_400
 
 
 class CommitReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +60,9 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 class Draft:
     """Collects keys, bodies and the header of one script call over a stream."""
 
-    def __init__(self, log: Log, stream: StreamId, *, incarnation: str, keep_s: int) -> None:
+    def __init__(self, log: Log, stream: StreamId, terms: Terms) -> None:
         self._store, self._keys, self.stream = log.store, log.keys, stream
-        self._incarnation, self._keep_s = incarnation, keep_s
+        self._terms = terms
         self.extra: list[str] = []
         self.bodies: list[Arg] = []
 
@@ -74,6 +85,23 @@ class Draft:
         """The KEYS index of a job's hash."""
         return self.key(self._keys.job(job))
 
+    def settled(
+        self, kind: JobKind, job: JobId, *, token: int, destination: str, is_letter: bool
+    ) -> dict[str, object]:
+        """A job that ends, as the scripts take it."""
+        return {
+            "k": self.job(job),
+            "kind": kind,
+            "id": job,
+            "token": token,
+            "q": self._queue(kind, destination),
+            "letter": is_letter,
+            "keep_s": LETTERS_KEPT_S if is_letter else self._terms.keep_s,
+        }
+
+    def _queue(self, kind: JobKind, destination: str) -> int:
+        return self.key(self._keys.queue(self.stream, destination)) if kind == "deliver" else 0
+
     def _blob(self, body: Body) -> int:
         return self.key(self._keys.blob(self.stream, body.blob)) if body.blob else 0
 
@@ -92,10 +120,11 @@ class Draft:
             k.due(shard, "llm"),
             k.due(shard, "tool"),
             k.due(shard, "deliver"),
-            k.held(shard, self._incarnation),
+            k.held(shard, self._terms.incarnation),
             k.leases(shard),
             k.outbox(self.stream),
             k.parked(self.stream),
+            k.letters(shard),
             *self.extra,
         ]
 
@@ -121,7 +150,8 @@ class Draft:
             "events": self.events(plan.events),
             "jobs": [self._start(job, plan.claimed.get(job.id)) for job in plan.jobs],
             "settles": [
-                {"k": self.job(s.id), "kind": s.kind, "id": s.id, "token": s.token} for s in plan.settles
+                self.settled(s.kind, s.id, token=s.token, destination=s.destination, is_letter=s.is_letter)
+                for s in plan.settles
             ],
             "cancels": [{"k": self.job(c.id), "id": c.id} for c in plan.cancels],
             "outbox": [
@@ -132,8 +162,8 @@ class Draft:
             "behind": plan.behind,
             "pause": plan.pause,
             "waiting": plan.waiting,
-            "keep_s": self._keep_s,
-            "incarnation": self._incarnation,
+            "lease_ms": self._terms.lease_ms,
+            "incarnation": self._terms.incarnation,
             "channel": self._keys.tail_channel(self.stream),
             "cancel_channel": self._keys.cancel_channel,
         }
@@ -147,6 +177,9 @@ class Draft:
             "expires_ms": job.expires_ms,
             "claim": claim is not None,
             "effect": claim.effect if claim else "",
+            "q": self._queue(job.kind, job.destination),
+            "destination": job.destination,
+            "settle_ms": job.settle_ms,
         }
 
 

@@ -29,13 +29,14 @@ class StartJob(msgspec.Struct, frozen=True, kw_only=True):
     """Owe work to the outside. `id` is `<stream>@<name>`, unique in the stream for ever; `tool` names the tool.
 
     A delivery waits for the earlier ones of this stream to the same `destination`, which names no address but
-    tells destinations apart.
+    tells destinations apart. `settle_ms`: how long what a dead holder sent may take to show up.
     """
 
     kind: JobKind
     id: JobId
     tool: str = ""
     destination: str = ""
+    settle_ms: int = 0
     delay_ms: int = 0
     expires_ms: int = 3_600_000
 
@@ -43,12 +44,15 @@ class StartJob(msgspec.Struct, frozen=True, kw_only=True):
 class SettleJob(msgspec.Struct, frozen=True, kw_only=True):
     """End a job without its holder; `token` is the number of its claims so far.
 
+    Of a delivery name the `destination` too, and whether people are to find it among those not delivered.
     The commit is refused, and the reaction repeated, when the job was claimed or settled meanwhile.
     """
 
     kind: JobKind
     id: JobId
     token: int
+    destination: str = ""
+    is_letter: bool = False
 
 
 class CancelJob(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from services.processors.contract import (
 from services.processors.rows import Row, encode_row
 from services.processors.unit import AnyProcessor, Fault, Unit, Watch, watch_nothing
 from services.streams.event import Event, EventInput, StreamId
+from services.streams.keys import JobKind
 from services.streams.vocabulary import (
     JobStarted,
     ProcessorAttached,
@@ -33,6 +34,8 @@ from services.streams.vocabulary import (
 )
 
 TIME_ROUNDS = 4
+# What the events of a kind of job begin with; the scripts have the same table.
+EVENTS: Mapping[JobKind, str] = {"llm": "llm", "tool": "tool", "deliver": "reply"}
 
 
 class NewerVersion(Exception):
@@ -335,7 +338,7 @@ class _Pass:
                     self.out.jobs.append(one)
                     if started := self.claimer(one):
                         self.out.claimed[one.id] = started
-                        made = EventInput.of(f"{one.kind}.started", started)
+                        made = EventInput.of(f"{EVENTS[one.kind]}.started", started)
                         self.out.events.append(_traced(made, event))
                 case SettleJob():
                     self.out.owners.setdefault(

@@ -52,7 +52,7 @@ class Keys(msgspec.Struct, frozen=True):
         return self._at("job", self.shard(job), job)
 
     def queue(self, stream: StreamId, destination: str) -> str:
-        """List: the deliveries a stream owes to one destination, the next one first."""
+        """Sorted set: the deliveries a stream owes to one destination, the next one first."""
         return self._at("queue", self.shard(stream), f"{stream}@{destination}")
 
     def key(self, stream: StreamId, key: str) -> str:
@@ -74,6 +74,10 @@ class Keys(msgspec.Struct, frozen=True):
     def takes(self, shard: int, kind: Kind) -> str:
         """Hash: counted takes since the last commit, per member."""
         return self._at(f"takes-{kind}", shard)
+
+    def letters(self, shard: int) -> str:
+        """Sorted set: deliveries that ended undelivered, scored by when."""
+        return self._at("letters", shard)
 
     def held(self, shard: int, incarnation: str) -> str:
         """Sorted set `kind|id`: the jobs an incarnation holds."""
@@ -114,6 +118,11 @@ class Keys(msgspec.Struct, frozen=True):
     def cancel_channel(self) -> str:
         """Publish/subscribe: jobs somebody wants stopped."""
         return f"{self.namespace}:cancel"
+
+
+def is_job(id: str) -> bool:
+    """Whether an id is one of a job, not of a stream."""
+    return "@" in id
 
 
 def stream_of(id: str) -> StreamId:

@@ -6,7 +6,6 @@ Its state is the evidence that no event was lost or doubled: how many, and the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -22,23 +21,26 @@ from services.processors.contract import (
     StartJob,
 )
 from services.streams.event import Event, EventInput, JobId, StreamId
+from services.streams.keys import JobKind
 from services.streams.vocabulary import JobStarted, StreamCreated, StreamPaused
 
-Kind = Literal["llm", "tool"]
-STARTS = ("llm.started", "tool.started")
-OUTCOMES = ("llm.settled", "tool.settled")
+STARTS = ("llm.started", "tool.started", "reply.started")
+OUTCOMES = ("llm.settled", "tool.settled", "reply.delivered", "reply.failed")
+SETTLE_MS = 5_000
 
 
 class Ending(msgspec.Struct, frozen=True):
     """A job to end by commit, if it was claimed `token` times."""
 
-    kind: Kind
+    kind: JobKind
     name: str
     token: int
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to decide. Jobs are `<kind>:<name>`; `to` are streams; `wake` is epoch ms.
+
+    The name of a delivery is `<destination>.<n>`.
 
     `end` settles jobs as far as the state knows them to be open, `settle` whatever the state says.
     """
@@ -108,7 +110,7 @@ class Puppet(Processor[Seen]):
             case "puppet.owes":
                 job = event.decode(Owes).job
                 return msgspec.structs.replace(state, open={**state.open, job: 0})
-            case "llm.started" | "tool.started":
+            case "llm.started" | "tool.started" | "reply.started":
                 job, attempt = _named(event), event.decode(JobStarted).attempt
                 return msgspec.structs.replace(state, open={**state.open, job: attempt})
             case _:
@@ -124,10 +126,7 @@ class Puppet(Processor[Seen]):
             *(_did(event, n, told.size) for n in range(1 + told.emit)),
             *(one for job in told.jobs for one in _start(moment, job)),
             *(one for job in told.end if job in state.open for one in _end(moment, job, state.open[job])),
-            *(
-                SettleJob(kind=e.kind, id=JobId(f"{moment.stream}@{e.name}"), token=e.token)
-                for e in told.settle
-            ),
+            *(_settled(e.kind, JobId(f"{moment.stream}@{e.name}"), e.token) for e in told.settle),
             *(CancelJob(JobId(f"{moment.stream}@{name}")) for name in told.cancel),
             *(_pass_on(to, event) for to in told.to),
             *([_pause(told.pause)] if told.pause else []),
@@ -156,31 +155,46 @@ def _did(event: Event, n: int, size: int) -> Emit:
     return Emit(EventInput(type="puppet.did", payload=msgspec.Raw(msgspec.json.encode(did))))
 
 
-def outcome_of(job: JobId, kind: Kind = "llm") -> EventInput:
+def outcome_of(job: JobId, kind: JobKind = "llm", *, failed: bool = False) -> EventInput:
     """The outcome of a job."""
     payload = msgspec.Raw(msgspec.json.encode(Owes(job)))
-    return EventInput(type=f"{kind}.settled", payload=payload)
+    ended = "reply.failed" if failed else "reply.delivered"
+    return EventInput(type=ended if kind == "deliver" else f"{kind}.settled", payload=payload)
+
+
+def destination_of(job: JobId) -> str:
+    """Where a delivery goes."""
+    return job.partition("@")[2].partition(".")[0]
 
 
 def _named(event: Event) -> str:
     kind = event.type.partition(".")[0]
-    return f"{kind}:{event.decode(Owes).job.partition('@')[2]}"
+    return f"{'deliver' if kind == 'reply' else kind}:{event.decode(Owes).job.partition('@')[2]}"
 
 
-def _parsed(moment: Moment, job: str) -> tuple[Kind, JobId]:
+def _parsed(moment: Moment, job: str) -> tuple[JobKind, JobId]:
     kind, _, name = job.partition(":")
-    return "llm" if kind == "llm" else "tool", JobId(f"{moment.stream}@{name}")
+    kinds: dict[str, JobKind] = {"llm": "llm", "deliver": "deliver"}
+    return kinds.get(kind, "tool"), JobId(f"{moment.stream}@{name}")
 
 
 def _start(moment: Moment, job: str) -> Sequence[Decision]:
     kind, id = _parsed(moment, job)
     owes = EventInput(type="puppet.owes", payload=msgspec.Raw(msgspec.json.encode(Owes(job))))
-    return Emit(owes), StartJob(kind=kind, id=id)
+    if kind != "deliver":
+        return Emit(owes), StartJob(kind=kind, id=id)
+    destination = destination_of(id)
+    return Emit(owes), StartJob(kind=kind, id=id, destination=destination, settle_ms=SETTLE_MS)
 
 
 def _end(moment: Moment, job: str, token: int) -> Sequence[Decision]:
     kind, id = _parsed(moment, job)
-    return SettleJob(kind=kind, id=id, token=token), Emit(outcome_of(id, kind))
+    return _settled(kind, id, token), Emit(outcome_of(id, kind))
+
+
+def _settled(kind: JobKind, id: JobId, token: int) -> SettleJob:
+    destination = destination_of(id) if kind == "deliver" else ""
+    return SettleJob(kind=kind, id=id, token=token, destination=destination)
 
 
 def _pass_on(to: str, event: Event) -> AppendTo:

@@ -19,7 +19,7 @@ from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
 from services.streams.commands import Arg
 from services.streams.event import Event, JobId, StreamId
-from services.streams.keys import Keys, Kind, stream_of
+from services.streams.keys import JobKind, Keys, Kind, stream_of
 from services.streams.log import Log
 from services.streams.store import Reply, Script, Store, read_script
 from services.streams.vocabulary import JobStarted
@@ -64,7 +64,7 @@ class Hand:
     def __init__(self, stage: Stage, name: str) -> None:
         self.name = name
         self._stage = stage
-        self.claims = Claims(stage.log, name)
+        self.claims = Claims(stage.log, name, clock=lambda: 0.0)
         self.advancer = Advancer(stage.log, stage.registry, name, clock=lambda: 0.0)
 
     def renew(self, *, born: bool = False) -> bool:
@@ -91,11 +91,14 @@ class Hand:
 
         return claim
 
-    def take_job(self, kind: Kind, job: JobId) -> tuple[Held, Claim]:
+    def take_job(self, kind: JobKind, job: JobId) -> tuple[Held, Claim]:
         """Claim a job that must be there."""
         claim = self.claims.claim(kind, job)
         assert claim is not None, f"{job} is not to be had"
-        return Held(kind=kind, id=job, stream=stream_of(job), token=claim.token), claim
+        held = Held(
+            kind=kind, id=job, stream=stream_of(job), token=claim.token, destination=claim.destination
+        )
+        return held, claim
 
 
 class Stage:

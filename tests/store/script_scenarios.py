@@ -10,7 +10,7 @@ from services.errors import KeyReused
 from services.processors.advance import Held
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.vocabulary import LLMSettled, StreamPaused, StreamResumed
-from tests.fakes.puppet import CREATED, Ending, Told, tell
+from tests.fakes.puppet import CREATED, Ending, Told, outcome_of, tell
 from tests.fakes.store_stage import LEASE_MS, Stage
 
 S = StreamId("s")
@@ -70,7 +70,7 @@ def _told_everything(stage: Stage) -> None:
     told = Told(
         emit=3,
         size=70_000,
-        jobs=("llm:new", "tool:later"),
+        jobs=("llm:new", "tool:later", "deliver:x.1", "deliver:x.2", "deliver:y.1"),
         settle=(Ending("llm", "free", 0),),
         cancel=("held",),
         to=("t", "u", "t"),
@@ -147,6 +147,43 @@ def _give_back(stage: Stage) -> object:
     return None
 
 
+def _replying(stage: Stage) -> None:
+    """Deliveries: `x.1` claimed with `x.2` and `x.3` behind it, `y.1` due."""
+    hand = stage.hand()
+    jobs = ("deliver:x.1", "deliver:x.2", "deliver:x.3", "deliver:y.1")
+    stage.log.append(S, [tell(Told(jobs=jobs))], create=CREATED)
+    hand.advancer.advance(S, hand.claimer_of("x.1"))
+
+
+def _claim_delivery(stage: Stage) -> object:
+    return stage.hand(born=False).claims.claim("deliver", JobId("s@y.1"), effect="external")
+
+
+def _sent() -> Held:
+    return Held(kind="deliver", id=JobId("s@x.1"), stream=S, token=1, destination="x")
+
+
+def _settle_delivery(stage: Stage) -> object:
+    advancer = stage.hand(born=False).advancer
+    done = advancer.settle(_sent(), (outcome_of(JobId("s@x.1"), "deliver"),), advancer.stand(S))
+    return None if done is None else done.behind
+
+
+def _fail_delivery(stage: Stage) -> object:
+    failed = outcome_of(JobId("s@x.1"), "deliver", failed=True)
+    done = stage.hand(born=False).advancer.settle(_sent(), (failed,), None)
+    return None if done is None else done.behind
+
+
+def _withdrawing(stage: Stage) -> None:
+    _replying(stage)
+    stage.log.append(S, [tell(Told(settle=(Ending("deliver", "x.2", 0), Ending("deliver", "y.1", 0))))])
+
+
+def _release_delivery(stage: Stage) -> object:
+    return stage.hand(born=False).claims.release(_sent(), error="overloaded", delay_ms=500)
+
+
 def _reap(stage: Stage) -> object:
     return stage.relay.reap(stage.keys.shard(S), "hand", proven=True)
 
@@ -188,6 +225,12 @@ SCENARIOS = {
     "settle alone": Scenario("settle", _told_everything, _settle_alone),
     "claim a job": Scenario("claim", _busy, _claim),
     "claim a job of a paused stream": Scenario("claim", _paused, _claim),
+    "claim a delivery": Scenario("claim", _replying, _claim_delivery),
+    "settle a delivery others wait behind": Scenario("settle", _replying, _settle_delivery),
+    "settle a delivery that failed": Scenario("settle", _replying, _fail_delivery),
+    "commit the end of deliveries": Scenario("commit", _withdrawing, _commit_nothing_new),
+    "release a delivery": Scenario("release", _replying, _release_delivery),
+    "reap a worker that delivers": Scenario("reap", _replying, _reap),
     "release a job": Scenario("release", _busy, _release),
     "pause a stream": Scenario("gate", _busy, _pause),
     "resume a stream": Scenario("gate", _with_parked_jobs, _resume),

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from services.errors import Revoked, StreamPaused
 from services.processors.advance import Held, Standing
 from services.streams.event import Event, EventInput, JobId, StreamId
-from services.streams.keys import Keys, Kind
+from services.streams.keys import JobKind, Keys, Kind
 from services.streams.vocabulary import JobStarted
 from services.streams.vocabulary import StreamPaused as Paused
 from tests.fakes.lua_faults import standing_clock
@@ -247,7 +247,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     def _claim(self, id: str, hand: str, *, lucky: bool = True) -> None:
         real = self._stage(lucky).hand(hand, born=False)
-        kind: Kind = "llm" if self.model.jobs[id].kind == "llm" else "tool"
+        kind: JobKind = "llm" if self.model.jobs[id].kind == "llm" else "tool"
         try:
             job = self.model.claim(hand, id)
         except Dead:

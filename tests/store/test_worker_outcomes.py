@@ -14,7 +14,7 @@ from services.jobs.worker import Worker
 from services.processors.advance import Held
 from services.streams.blobs import BODY_LIMIT
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.keys import Kind
+from services.streams.keys import JobKind
 from services.streams.vocabulary import LLMSettled, ToolSettled
 from tests.fakes.puppet import CREATED, Told, tell
 from tests.fakes.store_stage import NoHints, Stage
@@ -55,7 +55,7 @@ class Reports:
     [("llm", LLMSettled, "answer_too_large"), ("tool", ToolSettled, "result_too_large")],
 )
 def test_an_outcome_that_can_not_be_stored_ends_its_job_as_failed(
-    stage: Stage, kind: Kind, shape: type[LLMSettled | ToolSettled], error: str
+    stage: Stage, kind: JobKind, shape: type[LLMSettled | ToolSettled], error: str
 ) -> None:
     stage.log.append(S, [tell(Told(jobs=(f"{kind}:1",)))], create=CREATED)
     hand, verbose, reports = stage.hand(), Verbose(), Reports()

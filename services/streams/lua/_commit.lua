@@ -1,24 +1,29 @@
 -- Included by commit and settle: what one commit checks and writes.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
 --      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
---      14 parked(zset) 15.. job hashes and blobs(string), by index
+--      14 parked(zset) 15 letters(zset) 16.. job hashes, queues(zset) and blobs(string), by index
 -- c: {stream, rev, read_to, at: time of its events, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
---     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect}], settles: [{k, kind, id, token}], cancels: [{k, id}],
---     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, keep_s, incarnation, channel, cancel_channel}
+--     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect, q, destination, settle_ms}],
+--     settles: [{k, kind, id, token, q, letter, keep_s}], cancels: [{k, id}], lease_ms: of a claimed delivery,
+--     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, incarnation, channel, cancel_channel}
+-- q: KEYS index of the queue a delivery waits in, 0 for other jobs. letter: it ended undelivered and is kept to be looked at.
 local DUE = { llm = 8, tool = 9, deliver = 10 }
 
 local function commit_types()
   return check_types({
     { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' }, { KEYS[6], 'zset' },
     { KEYS[7], 'hash' }, { KEYS[8], 'zset' }, { KEYS[9], 'zset' }, { KEYS[10], 'zset' }, { KEYS[11], 'zset' },
-    { KEYS[12], 'zset' }, { KEYS[13], 'stream' }, { KEYS[14], 'zset' },
+    { KEYS[12], 'zset' }, { KEYS[13], 'stream' }, { KEYS[14], 'zset' }, { KEYS[15], 'zset' },
   })
 end
 
 local function job_types(c)
   local types = {}
   for _, list in ipairs({ c.jobs, c.settles, c.cancels }) do
-    for _, j in ipairs(list) do types[#types + 1] = { KEYS[j.k], 'hash' } end
+    for _, j in ipairs(list) do
+      types[#types + 1] = { KEYS[j.k], 'hash' }
+      if (j.q or 0) > 0 then types[#types + 1] = { KEYS[j.q], 'zset' } end
+    end
   end
   return check_types(types)
 end
@@ -32,7 +37,11 @@ local function commit_refusal(c, now)
     if j.claim then
       local lease = redis.call('ZSCORE', KEYS[12], c.incarnation)
       if not lease or tonumber(lease) <= now then return 'revoked' end
-      if redis.call('HGET', KEYS[2], 'paused') then return 'paused' end
+      if j.q > 0 then
+        if redis.call('ZCARD', KEYS[j.q]) > 0 then return 'behind' end
+      elseif redis.call('HGET', KEYS[2], 'paused') then
+        return 'paused'
+      end
     end
   end
   for _, s in ipairs(c.settles) do
@@ -45,11 +54,17 @@ local function commit_refusal(c, now)
   return nil
 end
 
-local function write_job(c, j, now)
+local function write_job(c, i, j, now)
   local claimed = j.claim
   redis.call('HSET', KEYS[j.k], 'kind', j.kind, 'stream', c.stream, 'state', claimed and 'started' or 'requested',
     'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', (c.at or now) + j.delay_ms,
     'since', c.at or now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect)
+  if j.q > 0 then
+    redis.call('HSET', KEYS[j.k], 'destination', j.destination, 'settle_ms', j.settle_ms, 'lease_until', now + c.lease_ms)
+    -- Commits of a stream are numbered: what they queue keeps its order, and a repeat changes nothing.
+    redis.call('ZADD', KEYS[j.q], 'NX', c.rev * 1000 + i, j.id)
+    if redis.call('ZRANGE', KEYS[j.q], 0, 0)[1] ~= j.id then return end
+  end
   if claimed then
     redis.call('ZADD', KEYS[11], now, j.kind .. '|' .. j.id)
   else
@@ -58,11 +73,20 @@ local function write_job(c, j, now)
 end
 
 -- A settled row is kept for a while, so that a late outcome is told apart from one never asked for.
-local function settle_job(key, kind, id, token, keep_s)
-  redis.call('HSET', key, 'state', 'settled', 'token', token + 1)
-  redis.call('EXPIRE', key, keep_s)
-  redis.call('ZREM', KEYS[DUE[kind]], id)
-  redis.call('ZREM', KEYS[14], kind .. '|' .. id)
+-- s: {k, kind, id, token, q, letter, keep_s}
+local function settle_job(s, now)
+  redis.call('HSET', KEYS[s.k], 'state', 'settled', 'token', s.token + 1)
+  redis.call('EXPIRE', KEYS[s.k], s.keep_s)
+  redis.call('ZREM', KEYS[DUE[s.kind]], s.id)
+  redis.call('ZREM', KEYS[14], s.kind .. '|' .. s.id)
+  if s.q == 0 then return end
+  local first = redis.call('ZRANGE', KEYS[s.q], 0, 1)
+  if first[1] == s.id and first[2] then redis.call('ZADD', KEYS[10], 'NX', now, first[2]) end
+  redis.call('ZREM', KEYS[s.q], s.id)
+  if s.letter then
+    redis.call('ZREMRANGEBYSCORE', KEYS[15], '-inf', now - s.keep_s * 1000)
+    redis.call('ZADD', KEYS[15], now, s.id)
+  end
 end
 
 -- The number of the newest entry the outbox ever had, delivered or not.
@@ -102,8 +126,8 @@ local function write_commit(c, op, mark, head, found, resumed, now)
   end
   if #c.outbox > 0 then set('outbox', c.outbox_next) end
   redis.call(unpack(row))
-  for _, j in ipairs(c.jobs) do write_job(c, j, now) end
-  for _, s in ipairs(c.settles) do settle_job(KEYS[s.k], s.kind, s.id, s.token, c.keep_s) end
+  for i, j in ipairs(c.jobs) do write_job(c, i, j, now) end
+  for _, s in ipairs(c.settles) do settle_job(s, now) end
   for _, x in ipairs(c.cancels) do
     if redis.call('EXISTS', KEYS[x.k]) == 1 then
       redis.call('HSET', KEYS[x.k], 'cancel', '1')

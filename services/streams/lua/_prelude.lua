@@ -85,6 +85,9 @@ local function write_events(log, op, marks, bodies, blobs, head, found, now)
   return offsets, head
 end
 
+-- What the events of a kind of job begin with.
+local EVENTS = { llm = 'llm', tool = 'tool', deliver = 'reply' }
+
 local function due_at_most(due, member, score)
   local old = redis.call('ZSCORE', due, member)
   if not old or tonumber(old) > score then redis.call('ZADD', due, score, member) end

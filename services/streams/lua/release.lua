@@ -20,7 +20,7 @@ if not resumed and not (ours and tonumber(row[2]) == h.token) then
 end
 local retry_at = now + h.delay_ms
 local payload = { job = h.id, error = h.error, retry_at = retry_at, free = h.free }
-local body = cjson.encode({ type = h.kind .. '.attempt_failed', payload = payload })
+local body = cjson.encode({ type = EVENTS[h.kind] .. '.attempt_failed', payload = payload })
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
 if row[1] == 'started' then

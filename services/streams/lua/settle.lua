@@ -1,9 +1,9 @@
 -- settle: the one outcome of a job, and, when nothing came between, the next commit with it. KEYS and c: see _commit.
--- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, incarnation, keep_s}, events: [{a, b, id}], c: nil or a commit
+-- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, incarnation, q, letter, keep_s}, events: [{a, b, id}], c: nil or a commit
 --        whose read_to is the head after these events}   2.. bodies and states by index
 -- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none} | {refused: late|type|blob|too_many}
 local h = cjson.decode(ARGV[1])
-local bad = commit_types()
+local bad = commit_types() or check_types({ { KEYS[h.job.k], 'hash' } }) or (h.job.q > 0 and check_types({ { KEYS[h.job.q], 'zset' } }))
 if bad then return refuse('type', bad) end
 local known = redis.call('GET', KEYS[4])
 if known then return known end
@@ -47,7 +47,7 @@ for i, e in ipairs(h.events) do
 end
 local made
 made, head = write_events(KEYS[1], h.op, 1, bodies, blobs, head, found, ride and ride.at or now)
-settle_job(KEYS[h.job.k], h.job.kind, h.job.id, h.job.token, h.job.keep_s)
+settle_job(h.job, now)
 redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
 local reply = { offsets = made, head = head, now = now, why = why }
 if ride then

@@ -19,6 +19,7 @@ from services.jobs.relay import Relay
 from services.jobs.wake import HintPort, Wake
 from services.llm.runner import Persona
 from services.logs import get_logger
+from services.outbox.replies import Replies
 from services.plugins import check_plugins, models_of, patterns_of
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
@@ -80,7 +81,7 @@ class Engine:
         plugins = check_plugins(settings, self.config)
         self.tools, self.providers = plugins.tools, plugins.providers
         self.registry = ProcessorRegistry(
-            [self.agent, breaker, Lineage()], plugins.processors, patterns_of(self.config)
+            [self.agent, breaker, Lineage(), Replies()], plugins.processors, patterns_of(self.config)
         )
 
     def _agent_config(self, name: str) -> AgentConfig:

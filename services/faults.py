@@ -20,6 +20,8 @@ POINTS = (
     "llm.settled",
     "tool.claimed",
     "tool.ran",
+    "deliver.claimed",
+    "deliver.sent",
 )
 
 

@@ -64,6 +64,9 @@ class Timings:
     take_grace_s: float = 10.0
     relay_s: float = 1.0
     shutdown_grace_s: float = 8.0
+    delivery_lease_s: float = 60.0
+    delivery_least_s: float = 20.0
+    delivery_timeout_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+from services.channels.contract import Channel
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
 from services.jobs.claims import Claims
@@ -18,6 +19,7 @@ from services.jobs.watchdog import Watchdog
 from services.jobs.worker import Worker
 from services.llm.runner import LLMRunner
 from services.logs import get_logger
+from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer
 from services.settings import Settings
@@ -48,7 +50,7 @@ class WorkerEngine(Engine):
             lost=lambda: os._exit(REVOKED_EXIT),
         )
         incarnation = self.lease.incarnation
-        self.claims = Claims(self.log, incarnation)
+        self.claims = Claims(self.log, incarnation, delivery_lease_s=timings.delivery_lease_s)
         self.running = Running(
             self.store, self.claims, self.keys.cancel_channel, notices=settings.test_shortcuts
         )
@@ -95,9 +97,10 @@ class WorkerEngine(Engine):
                 self.registry,
                 incarnation,
                 keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
+                delivery_lease_s=self.settings.timings.delivery_lease_s,
                 is_dead=partial(is_proven_dead, host=host_id()),
             ),
-            runners={"llm": self.llm, "tool": self.tool_jobs},
+            runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliveries()},
             deliverer=StreamDeliverer(self.log),
             slots=self.slots,
             wake=self.wake,
@@ -106,6 +109,24 @@ class WorkerEngine(Engine):
             reporter=LogReporter(),
             faults=self.faults,
             shortcuts=self.settings.test_shortcuts,
+        )
+
+    def _deliveries(self) -> Deliveries:
+        timings = self.settings.timings
+        terms = Terms(
+            lease_s=timings.delivery_lease_s,
+            least_s=timings.delivery_least_s,
+            timeout_s=timings.delivery_timeout_s,
+            attempts=self.config.limits.delivery_attempts,
+        )
+        channels: dict[str, Channel] = {}
+        return Deliveries(
+            self.log,
+            self.running,
+            channels,
+            terms=terms,
+            may_start=self._may_start,
+            faults=self.faults,
         )
 
     def _may_start(self) -> bool:

@@ -117,6 +117,9 @@ class Limits(_Table):
     llm_wall_s: float = Field(default=600.0, ge=1, le=86_400)
     """The longest call of a model."""
 
+    delivery_attempts: int = Field(default=15, ge=1, le=50)
+    """How often a reply is tried to be delivered before it is given up: 15 take about four hours."""
+
     job_expires_s: float = Field(default=3600.0, ge=1, le=604_800)
     """How long a job may take with all its attempts."""
 

@@ -9,7 +9,7 @@ import msgspec
 from services.jobs.claims import Claim
 from services.processors.advance import Held
 from services.streams.event import EventInput
-from services.streams.vocabulary import LLMSettled, ToolSettled
+from services.streams.vocabulary import LLMSettled, ReplySettled, ToolSettled
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -48,6 +48,9 @@ def too_large(held: Held) -> Settled:
     if held.kind == "llm":
         failed = LLMSettled(job=held.id, outcome="failed", error="answer_too_large")
         return Settled((EventInput.of("llm.settled", failed),))
+    if held.kind == "deliver":
+        ended = ReplySettled(job=held.id, error="too_large")
+        return Settled((EventInput.of("reply.failed", ended),))
     told = "failed: the result was too large to be kept"
     settled = ToolSettled(job=held.id, outcome="failed", result=told, error="result_too_large")
     return Settled((EventInput.of("tool.settled", settled),))

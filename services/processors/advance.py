@@ -84,8 +84,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 class Advancer:
     """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`.
 
-    `clock`, in seconds, goes on while the machine sleeps: it tells how old a standing or a claim is. `is_dead` tells of an incarnation
-    whether its process is known to be gone.
+    `clock`, in seconds, goes on while the machine sleeps: it tells how old a standing or a claim is. `is_dead`
+    tells of an incarnation whether its process is known to be gone.
     """
 
     def __init__(

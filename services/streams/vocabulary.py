@@ -211,21 +211,38 @@ class TurnSettled(Payload, frozen=True, omit_defaults=False):
     trace_id: str = ""
 
 
-class ReplyQueued(Payload, frozen=True):
-    """The end of `turn` is to be told outside, through `channel`. `job` is the entry of the outbox.
+class Reply(Payload, frozen=True, kw_only=True):
+    """What is to be told outside, through `channel`: how `turn` was settled, to where the first of `inputs` says.
 
-    `settled` is the offset of the `turn.settled` it tells, `input` that of the input that says where to.
-    `destination` tells destinations of a session apart and names no address. A person's replay of an entry
-    is a new one; `origin` is then the first.
+    `destination` tells destinations of a session apart and names no address. `settled` is the offset of the
+    turn's end where it is known; 0: shortly before the reply was queued.
+    """
+
+    channel: str
+    turn: int
+    inputs: tuple[int, ...]
+    destination: str
+    settled: int = 0
+
+
+class ReplyQueued(Reply, frozen=True, kw_only=True):
+    """The end of a turn is owed to somebody outside; `job` is the entry of the outbox.
+
+    A person's replay of an entry is a new one; `origin` is then the first. A status (`is_status`) makes room for
+    whatever comes after it.
     """
 
     job: str
-    channel: str
-    turn: int
-    settled: int
-    input: int
-    destination: str
     origin: str = ""
+    is_status: bool = False
+
+
+class ReplayRequested(Reply, frozen=True, kw_only=True):
+    """A person wants the reply of an ended entry `job` sent again; `origin` is the first entry that held it."""
+
+    job: str
+    origin: str
+    by: str = "operator"
 
 
 class ReplySettled(Payload, frozen=True):
@@ -239,8 +256,8 @@ class ReplySettled(Payload, frozen=True):
     status: int = 0
 
 
-class ReplyAsked(Payload, frozen=True):
-    """`reply.replay_requested`, `reply.discard_requested`: what a person wants done about an entry."""
+class DiscardRequested(Payload, frozen=True):
+    """A person wants the entry `job` not to be delivered any more."""
 
     job: str
     by: str = "operator"
@@ -296,8 +313,8 @@ SHAPES: dict[str, type[Payload]] = {
     "reply.delivered": ReplySettled,
     "reply.uncertain": ReplySettled,
     "reply.failed": ReplySettled,
-    "reply.replay_requested": ReplyAsked,
-    "reply.discard_requested": ReplyAsked,
+    "reply.replay_requested": ReplayRequested,
+    "reply.discard_requested": DiscardRequested,
     "processor.attached": ProcessorAttached,
     "processor.faulted": ProcessorFaulted,
     "processor.resumed": ProcessorUnparked,

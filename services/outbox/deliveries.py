@@ -1,0 +1,172 @@
+"""Running one delivery: from the log to a letter, through a channel, to a settlement.
+
+The letter is built from the log when the job runs. After an unknown end the channel looks for it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from services.channels.contract import Channel, DeliveryError, Letter, Receipt
+from services.clock import boot_s
+from services.errors import Defect
+from services.faults import Faults
+from services.jobs.claims import Claim
+from services.jobs.deadline import Deadlines
+from services.jobs.outcome import Again, Lost, Result, Settled
+from services.jobs.running import Running
+from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
+from services.outbox.backoff import delay_ms
+from services.outbox.markers import marker_of
+from services.processors.advance import Held
+from services.streams.event import Event, EventInput, JobId
+from services.streams.log import Log
+from services.streams.vocabulary import InputReceived, ReplyQueued, ReplySettled, TurnSettled
+
+# Attempts that a process's death ended cost nothing, up to so many.
+DEATHS = 10
+PAGE = 40
+# After these the other side may have the letter.
+DOUBTFUL = frozenset({"ambiguous", "worker_lost", "orphaned", "lost", "deploy", "defect"})
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """`lease_s`: how long a claim is leased; `least_s` of it must be left when the first byte leaves.
+
+    `timeout_s` bounds an attempt, `attempts` how many are made.
+    """
+
+    lease_s: float = 60.0
+    least_s: float = 20.0
+    timeout_s: float = 15.0
+    attempts: int = 15
+
+
+class Deliveries:
+    """Runs deliveries in this process, over `channels` by name. `may_start`: is the process's own lease alive?"""
+
+    def __init__(
+        self,
+        log: Log,
+        running: Running,
+        channels: Mapping[str, Channel],
+        *,
+        terms: Terms,
+        may_start: Callable[[], bool],
+        faults: Faults,
+        clock: Callable[[], float] = boot_s,
+    ) -> None:
+        self._log, self._running, self._channels = log, running, channels
+        self._terms, self._may_start, self._faults, self._clock = terms, may_start, faults, clock
+        self._deadlines = Deadlines()
+
+    def effect(self, held: Held) -> str:
+        """Whoever gets a letter twice notices."""
+        return "external"
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """Make one attempt. Raises: Unavailable when the store is gone."""
+        self._faults.at("deliver.claimed")
+        if claim.expired:
+            return _ended("failed", held.id, error="expired")
+        if claim.attempt > self._terms.attempts + DEATHS:
+            return _ended("failed", held.id, error="workers_died")
+        queued, settled = self._find(held)
+        channel = self._channels.get(queued.channel)
+        if channel is None:
+            return _ended("failed", held.id, error="no_such_channel")
+        letter = self._letter(held, claim, queued, settled)
+        attempt = self._attempt(claim)
+        self._running.add(held, attempt)
+        try:
+            with attempt:
+                receipt = _deliver(channel, letter, attempt)
+        except DeliveryError as error:
+            return self._judge(claim, channel, attempt, held.id, error)
+        finally:
+            self._running.remove(held)
+        self._faults.at("deliver.sent")
+        return _ended("delivered", held.id, status=receipt.status)
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        return Attempt(
+            deadlines=self._deadlines,
+            ends=claim.asked + self._terms.lease_s,
+            least_s=self._terms.least_s,
+            timeout_s=self._terms.timeout_s,
+            may_start=self._may_start,
+            clock=self._clock,
+        )
+
+    def _judge(
+        self, claim: Claim, channel: Channel, attempt: Attempt, job: JobId, error: DeliveryError
+    ) -> Result:
+        """What a bad end means, the first line that fits."""
+        kind = error.kind
+        if kind == "cancelled" and attempt.cancel_reason == "taken":
+            return Lost()
+        if kind == "cancelled" and attempt.cancel_reason in ("deploy", MAY_NOT_START):
+            return Again(error="ambiguous" if attempt.is_started else attempt.cancel_reason, free=True)
+        if kind == "cancelled" and attempt.cancel_reason != TIMEOUT:
+            return _ended("failed", job, error="discarded")
+        if kind == "cancelled":
+            kind = "ambiguous" if attempt.is_started else "not_sent"
+        if kind == "gone":
+            return _ended("failed", job, error="gone", status=error.status)
+        if kind == "refused":
+            return _ended("failed", job, error=error.code or kind, status=error.status)
+        if claim.charged < self._terms.attempts:
+            return Again(error=kind, delay_ms=delay_ms(claim.charged, error.retry_after_s))
+        if kind == "ambiguous" and channel.settle_ms:
+            return _ended("uncertain", job, error=kind, status=error.status)
+        return _ended("failed", job, error="poisoned", status=error.status)
+
+    def _letter(self, held: Held, claim: Claim, queued: ReplyQueued, settled: Event) -> Letter:
+        origin = JobId(queued.origin or queued.job)
+        return Letter(
+            entry=held.id,
+            marker=marker_of(self._log.keys.namespace, origin),
+            session=held.stream,
+            queued_at=settled.created_at,
+            input=_there(self._log.get(held.stream, queued.inputs[0])).decode(InputReceived),
+            turn=settled.decode(TurnSettled),
+            is_repeat=claim.attempt > 1 and claim.error in DOUBTFUL,
+            timeout_s=self._terms.timeout_s,
+        )
+
+    def _find(self, held: Held) -> tuple[ReplyQueued, Event]:
+        """What the job is to deliver, and the end of its turn: never far apart, mostly near the head."""
+        before, queued = None, None
+        while page := self._log.read_back(held.stream, before=before, limit=PAGE):
+            for event in page:
+                if queued is None and event.type == "reply.queued":
+                    found = event.decode(ReplyQueued)
+                    queued = found if found.job == held.id else None
+                    if queued is not None and queued.settled:
+                        return queued, _there(self._log.get(held.stream, queued.settled))
+                elif queued is not None and _settles(event, queued.turn):
+                    return queued, event
+            before = page[-1].offset
+        raise Defect(f"job {held.id} has nothing to deliver")
+
+
+def _settles(event: Event, turn: int) -> bool:
+    return event.type == "turn.settled" and event.decode(TurnSettled).turn == turn
+
+
+def _there(event: Event | None) -> Event:
+    if event is None:
+        raise Defect("an event that a reply refers to is not there")
+    return event
+
+
+def _deliver(channel: Channel, letter: Letter, attempt: Attempt) -> Receipt:
+    found = channel.find(letter, attempt) if letter.is_repeat else None
+    return found or channel.send(letter, attempt)
+
+
+def _ended(outcome: str, job: JobId, *, error: str = "", status: int = 0) -> Settled:
+    settled = ReplySettled(job=job, error=error, status=status)
+    return Settled((EventInput.of(f"reply.{outcome}", settled),))

@@ -1,0 +1,115 @@
+"""The open entries of one session's outbox, as its processor remembers them: numbers and digests, no addresses.
+
+Entry `n` of a session is the job `<session>@r<n>`. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from services.processors.contract import Decision, Emit, SettleJob, StartJob
+from services.streams.event import EventInput, JobId, StreamId
+from services.streams.vocabulary import Payload, ReplyQueued, ReplySettled
+
+# From queueing to giving up, whatever the attempts; the attempts themselves end much sooner.
+EXPIRES_MS = 3 * 86_400_000
+GONE_KEPT = 100
+
+
+class Open(msgspec.Struct, frozen=True, array_like=True):
+    """One that is not settled. `attempts` counts its claims; `is_running`: the last one has not ended."""
+
+    destination: str
+    attempts: int = 0
+    is_running: bool = False
+    is_status: bool = False
+
+
+class Entries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Entries by number; `last` is the newest ever. `gone`: destinations that want nothing more."""
+
+    last: int = 0
+    open: dict[int, Open] = {}
+    gone: tuple[str, ...] = ()
+
+
+def entry_id(stream: StreamId, n: int) -> JobId:
+    """The job that delivers entry `n`."""
+    return JobId(f"{stream}@r{n}")
+
+
+def number_of(job: str) -> int:
+    """The number of an entry; 0 for what is none."""
+    name = job.rpartition("@")[2]
+    return int(name[1:]) if name[:1] == "r" and name[1:].isdecimal() else 0
+
+
+def digest_of(channel: str, address: str) -> str:
+    """What stands for an address. 50 bits: two that were confused would only wait for each other."""
+    digest = hashlib.sha256(f"{channel}\n{address}".encode()).digest()
+    return base64.b32encode(digest)[:10].decode().lower()
+
+
+def with_entry(entries: Entries, n: int, entry: Open | None) -> Entries:
+    """With `n` as it is now; None once it is settled."""
+    rest = {number: one for number, one in entries.open.items() if number != n}
+    changed = rest if entry is None else {**rest, n: entry}
+    return msgspec.structs.replace(entries, open=changed, last=max(entries.last, n))
+
+
+def queue(
+    entries: Entries, stream: StreamId, queued: ReplyQueued, *, settle_ms: int = 0
+) -> Sequence[Decision]:
+    """Owe a delivery. It takes the place of unsent status lines to the same destination; one that nobody is at any
+    more fails at once."""
+    job = JobId(queued.job)
+    if queued.destination in entries.gone:
+        return (_emit("reply.queued", queued), _emit("reply.failed", ReplySettled(job=job, error="gone")))
+    return (
+        *(
+            one
+            for n in _unsent_status(entries, queued.destination)
+            for one in end(entries, stream, n, "superseded")
+        ),
+        _emit("reply.queued", queued),
+        StartJob(
+            kind="deliver",
+            id=job,
+            destination=queued.destination,
+            settle_ms=settle_ms,
+            expires_ms=EXPIRES_MS,
+        ),
+    )
+
+
+def end(
+    entries: Entries, stream: StreamId, n: int, error: str, *, is_letter: bool = False
+) -> Sequence[Decision]:
+    """End an entry that is not running, undelivered."""
+    job, entry = entry_id(stream, n), entries.open[n]
+    return (
+        SettleJob(
+            kind="deliver",
+            id=job,
+            token=entry.attempts,
+            destination=entry.destination,
+            is_letter=is_letter,
+        ),
+        _emit("reply.failed", ReplySettled(job=job, error=error)),
+    )
+
+
+def _unsent_status(entries: Entries, destination: str) -> list[int]:
+    return [
+        n
+        for n, one in entries.open.items()
+        if one.is_status and not one.attempts and one.destination == destination
+    ]
+
+
+def _emit(type: str, payload: Payload) -> Emit:
+    return Emit(EventInput.of(type, payload))

@@ -1,0 +1,209 @@
+"""The processor that owes replies: what a turn came to, told to whoever an input said.
+
+Knows callbacks by digest only: the address stays in the input's own event. Decides from its state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.outbox.entries import (
+    GONE_KEPT,
+    Entries,
+    Open,
+    digest_of,
+    end,
+    entry_id,
+    number_of,
+    queue,
+    with_entry,
+)
+from services.processors.contract import CancelJob, Contract, Decision, Moment, Processor
+from services.streams.event import Event
+from services.streams.vocabulary import (
+    AttemptEnded,
+    DiscardRequested,
+    InputReceived,
+    InputWithdrawn,
+    JobStarted,
+    ReplayRequested,
+    ReplyQueued,
+    ReplySettled,
+    TurnSettled,
+)
+
+CALLBACK = "http"
+
+
+class RepliesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`callbacks`: inputs that wait for an answer with a callback, and the digest of each."""
+
+    entries: Entries = Entries()
+    callbacks: dict[int, str] = {}
+
+
+class Replies(Processor[RepliesState]):
+    """Queues one reply per turn and destination, and heeds what people decide about queued ones."""
+
+    contract = Contract(
+        name="replies",
+        version=1,
+        consumes=frozenset(
+            {
+                "input.received",
+                "input.withdrawn",
+                "turn.settled",
+                "reply.queued",
+                "reply.started",
+                "reply.attempt_failed",
+                "reply.delivered",
+                "reply.uncertain",
+                "reply.failed",
+                "reply.replay_requested",
+                "reply.discard_requested",
+            }
+        ),
+        emits=frozenset({"reply.queued", "reply.failed"}),
+    )
+    state = RepliesState
+
+    def reduce(self, state: RepliesState, event: Event) -> RepliesState:
+        """Remember what is owed."""
+        match event.type:
+            case "input.received":
+                url = event.decode(InputReceived).callback
+                return state if url is None else _with_callback(state, event.offset, digest_of(CALLBACK, url))
+            case "input.withdrawn":
+                return _without_callbacks(state, (event.decode(InputWithdrawn).input,))
+            case "reply.queued":
+                return _queued(state, event.decode(ReplyQueued))
+            case (
+                "reply.started"
+                | "reply.attempt_failed"
+                | "reply.delivered"
+                | "reply.uncertain"
+                | "reply.failed"
+            ):
+                return msgspec.structs.replace(state, entries=_gone_on(state.entries, event))
+            case _:
+                return state
+
+    def react(self, state: RepliesState, event: Event, moment: Moment) -> Sequence[Decision]:
+        """Owe, repeat, give up."""
+        match event.type:
+            case "turn.settled":
+                return self._answer(state, event, moment)
+            case "reply.replay_requested":
+                return self._replay(state, event.decode(ReplayRequested), moment)
+            case "reply.discard_requested":
+                return self._discard(state, number_of(event.decode(DiscardRequested).job), moment)
+            case "reply.failed" if event.decode(ReplySettled).error == "gone":
+                return self._give_up(state, moment)
+            case _:
+                return ()
+
+    def waiting(self, state: RepliesState) -> int:
+        """Open entries: while nobody takes the replies, no more prompts are taken."""
+        return len(state.entries.open)
+
+    def _answer(self, state: RepliesState, event: Event, moment: Moment) -> Sequence[Decision]:
+        settled = event.decode(TurnSettled)
+        wanted: dict[str, list[int]] = {}
+        for offset in settled.inputs:
+            if offset in state.callbacks:
+                wanted.setdefault(state.callbacks[offset], []).append(offset)
+        return [
+            decision
+            for n, (destination, inputs) in enumerate(wanted.items(), start=state.entries.last + 1)
+            for decision in queue(
+                state.entries,
+                moment.stream,
+                ReplyQueued(
+                    job=entry_id(moment.stream, n),
+                    channel=CALLBACK,
+                    turn=settled.turn,
+                    inputs=tuple(inputs),
+                    destination=destination,
+                ),
+            )
+        ]
+
+    def _replay(self, state: RepliesState, asked: ReplayRequested, moment: Moment) -> Sequence[Decision]:
+        queued = ReplyQueued(
+            job=entry_id(moment.stream, state.entries.last + 1),
+            channel=asked.channel,
+            turn=asked.turn,
+            settled=asked.settled,
+            inputs=asked.inputs,
+            destination=asked.destination,
+            origin=asked.origin,
+        )
+        # A person may know that somebody is there again.
+        entries = msgspec.structs.replace(state.entries, gone=())
+        return queue(entries, moment.stream, queued)
+
+    def _discard(self, state: RepliesState, n: int, moment: Moment) -> Sequence[Decision]:
+        entry = state.entries.open.get(n)
+        if entry is None:
+            return ()
+        if entry.is_running:
+            return (CancelJob(entry_id(moment.stream, n)),)
+        return end(state.entries, moment.stream, n, "discarded", is_letter=True)
+
+    def _give_up(self, state: RepliesState, moment: Moment) -> Sequence[Decision]:
+        """Nobody is at a destination any more: what else waits for it fails too."""
+        left = [n for n, one in state.entries.open.items() if one.destination in state.entries.gone]
+        return [
+            decision
+            for n in left
+            if not state.entries.open[n].is_running
+            for decision in end(state.entries, moment.stream, n, "gone", is_letter=True)
+        ]
+
+
+def _with_callback(state: RepliesState, offset: int, digest: str) -> RepliesState:
+    return msgspec.structs.replace(state, callbacks={**state.callbacks, offset: digest})
+
+
+def _without_callbacks(state: RepliesState, offsets: tuple[int, ...]) -> RepliesState:
+    if not state.callbacks:
+        return state
+    left = {offset: digest for offset, digest in state.callbacks.items() if offset not in offsets}
+    return msgspec.structs.replace(state, callbacks=left)
+
+
+def _queued(state: RepliesState, queued: ReplyQueued) -> RepliesState:
+    entry = Open(destination=queued.destination, is_status=queued.is_status)
+    entries = with_entry(state.entries, number_of(queued.job), entry)
+    if queued.origin:
+        entries = msgspec.structs.replace(
+            entries, gone=tuple(one for one in entries.gone if one != queued.destination)
+        )
+    return _without_callbacks(msgspec.structs.replace(state, entries=entries), queued.inputs)
+
+
+def _gone_on(entries: Entries, event: Event) -> Entries:
+    """The entries after something happened to one of them."""
+    match event.type:
+        case "reply.started":
+            started = event.decode(JobStarted)
+            n = number_of(started.job)
+            if n not in entries.open:
+                return entries
+            running = msgspec.structs.replace(entries.open[n], attempts=started.attempt, is_running=True)
+            return with_entry(entries, n, running)
+        case "reply.attempt_failed":
+            n = number_of(event.decode(AttemptEnded).job)
+            if n not in entries.open:
+                return entries
+            return with_entry(entries, n, msgspec.structs.replace(entries.open[n], is_running=False))
+        case _:
+            settled = event.decode(ReplySettled)
+            n = number_of(settled.job)
+            entry = entries.open.get(n)
+            if entry is not None and settled.error == "gone" and entry.destination not in entries.gone:
+                gone = (*entries.gone, entry.destination)[-GONE_KEPT:]
+                entries = msgspec.structs.replace(entries, gone=gone)
+            return with_entry(entries, n, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+from services.channels.http.addresses import Addresses
 from services.config import AgentConfig, Config, load_config
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.roles import read_roles
@@ -142,6 +143,7 @@ class Engine:
             processors=contracts,
             explain=self.explainer,
             faults=self.faults,
+            reachable=Addresses(self.settings.callback_allow),
         )
 
     def tokens(self) -> Tokens:

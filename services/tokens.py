@@ -6,7 +6,6 @@ Writes the key `Keys.tokens`: a hash of sha256 hex -> JSON {id, name, created_at
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import NewType
 
 import msgspec
 
+from services.private_copy import read_copy, write_copy
 from services.streams.store import Store, translated
 
 TokenId = NewType("TokenId", str)
@@ -80,7 +80,7 @@ class Tokens:
         Raises: Unavailable.
         """
         records = self._load_all()
-        token = configured or _read_copy(copy)
+        token = configured or read_copy(copy)
         if token is None:
             if records and not owns_store:
                 return None
@@ -90,7 +90,7 @@ class Tokens:
             self._replace_first(digest, records)
         elif digest not in records:
             return None
-        _write_copy(copy, token)
+        write_copy(copy, token)
         return token
 
     def _replace_first(self, digest: str, records: dict[str, TokenRecord]) -> None:
@@ -126,23 +126,3 @@ def _text_of(value: object) -> str:
 
 def _record_of(body: object) -> TokenRecord | None:
     return msgspec.json.decode(body, type=TokenRecord) if isinstance(body, str | bytes) else None
-
-
-def _read_copy(copy: Path) -> str | None:
-    try:
-        text = copy.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return text if text.isprintable() and " " not in text and text else None
-
-
-def _write_copy(copy: Path, token: str) -> None:
-    if _read_copy(copy) == token and copy.stat().st_mode & 0o077 == 0:
-        return
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    draft = copy.with_name(f".{copy.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{token}\n")
-    draft.replace(copy)

@@ -32,7 +32,13 @@ def prompts_blueprint(prompts: Prompts, live: LiveRequests, *, longest_wait_s: f
     def send() -> Response:
         body = read_body(PromptBody)
         wait_s = read_wait_s(longest_wait_s)
-        prompt = Prompt(text=body.text, session=body.session, agent=body.agent, policy=body.policy)
+        prompt = Prompt(
+            text=body.text,
+            session=body.session,
+            agent=body.agent,
+            policy=body.policy,
+            callback=body.callback,
+        )
         accepted = prompts.accept(prompt, token=caller(), key=read_key())
         answered = None
         if wait_s and live.enter():

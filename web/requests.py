@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from services.channels.http.targets import URL_LIMIT
 from services.sessions.values import SESSION_ID, Status
 from services.streams.vocabulary import Policy
 
@@ -13,6 +14,7 @@ SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_LIMIT)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -21,12 +23,16 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A prompt. Without `session` a new one is made; `agent` is fixed when a session is made."""
+    """A prompt. Without `session` a new one is made; `agent` is fixed when a session is made.
+
+    `callback` is an http or https URL that the answer is posted to as well, signed, at least once.
+    """
 
     text: Text
     session: SessionName | None = None
     agent: Short | None = None
     policy: Policy | None = None
+    callback: Url | None = None
 
 
 class InputBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.config import Config, load_config
 from services.diagnosis.roles import RoleState, read_supervised
 from services.errors import ConfigurationError, TurnwrightError
@@ -19,6 +20,7 @@ from services.jobs.census import Census
 from services.jobs.due import DueSets
 from services.jobs.slots import RESERVED
 from services.plugins import check_plugins, models_of
+from services.private_copy import read_copy
 from services.processes import is_running
 from services.settings import Settings, store_addresses
 from services.streams.admission import NEARLY_FULL, inspect_store, problems_of
@@ -54,6 +56,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     store = yield from _store(settings, advice)
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
+        yield from _callbacks(settings, store)
         store.close()
     yield from _broker(settings, advice)
 
@@ -162,6 +165,21 @@ def _work(settings: Settings, store: Store, *, workers: int) -> Iterator[Finding
         if late_s > OVERDUE_S:
             text = f"{one.id} has been due for {late_s:.0f} s"
             yield Finding(part=f"due {one.kind}", state="warning", text=text)
+
+
+def _callbacks(settings: Settings, store: Store) -> Iterator[Finding]:
+    """Where the secret lies that receivers of callbacks need; never what it is."""
+    copy = settings.home / COPY_NAME
+    if settings.callback_secrets:
+        count = len(settings.callback_secrets)
+        text = f"{_HERE}: signed with {count} secret(s) of TURNWRIGHT_CALLBACK_SECRET"
+    elif not SigningSecrets(store, Keys(settings.namespace).callback_secrets).is_made():
+        text = "no secret yet: the first worker that starts makes one"
+    elif read_copy(copy) is None:
+        text = f"signed with the secret in the log store; workers keep a copy in {COPY_NAME} where they run"
+    else:
+        text = f"signed with the secret in the log store; {copy} is a copy, for those who verify it"
+    yield Finding(part="callbacks", state="ok", text=text)
 
 
 def _broker(settings: Settings, advice: str) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.channels.http.addresses import Addresses
 from services.config import AgentConfig
 from services.faults import Faults
 from services.processors.contract import Contract
@@ -25,7 +26,8 @@ class Sessions:
         processors: Mapping[str, Contract],
         explain: Explain,
         faults: Faults | None = None,
+        reachable: Addresses | None = None,
     ) -> None:
-        self.prompts = Prompts(log, agents, faults or Faults(None))
+        self.prompts = Prompts(log, agents, faults or Faults(None), reachable or Addresses())
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)

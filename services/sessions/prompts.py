@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from services.channels.http.addresses import Addresses
+from services.channels.http.targets import BadTarget, target_of
 from services.config import AgentConfig
 from services.errors import Conflict, Invalid, KeyReused, NotFound
 from services.faults import Faults
@@ -27,20 +29,27 @@ _WAIT_STEP_S = 0.5
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked. Absent values: a session of its own, the session's agent, the agent's policy."""
+    """What was asked. Absent values: a session of its own, the session's agent, the agent's policy.
+
+    `callback` is a URL that the answer is delivered to as well.
+    """
 
     text: str
     session: str | None = None
     agent: str | None = None
     policy: Policy | None = None
+    callback: str | None = None
 
 
 class Prompts:
-    """Accepts prompts for `agents` and waits for their turns."""
+    """Accepts prompts for `agents` and waits for their turns. `reachable` is where callbacks may go."""
 
-    def __init__(self, log: Log, agents: Mapping[str, AgentConfig], faults: Faults) -> None:
+    def __init__(
+        self, log: Log, agents: Mapping[str, AgentConfig], faults: Faults, reachable: Addresses
+    ) -> None:
         self._log = log
         self._agents = agents
+        self._reachable = reachable
         self._faults = faults
         self._agent_of: OrderedDict[StreamId, str] = OrderedDict()
 
@@ -57,6 +66,7 @@ class Prompts:
             raise Invalid(
                 "agent", f"there is no agent {prompt.agent!r}, only {', '.join(sorted(self._agents))}"
             )
+        self._check_callback(prompt.callback)
         event_key = None if key is None else f"prompt:{token}:{key}"
         if prompt.session is None:
             accepted = self._open(StreamId(f"prompt:{_new_id(token, key)}"), prompt, event_key)
@@ -127,7 +137,19 @@ class Prompts:
     def _input(self, prompt: Prompt, agent: str, key: str | None) -> EventInput:
         config = self._agents.get(agent)
         policy = prompt.policy or (config.policy if config else "follow_up")
-        return EventInput.of("input.received", InputReceived(text=prompt.text, policy=policy), key=key)
+        if policy == "silent" and prompt.callback is not None:
+            raise Invalid("callback", "must be absent from a silent prompt: nothing answers it")
+        received = InputReceived(text=prompt.text, policy=policy, callback=prompt.callback)
+        return EventInput.of("input.received", received, key=key)
+
+    def _check_callback(self, callback: str | None) -> None:
+        """Refuse what no delivery could reach, as far as that shows without asking DNS."""
+        if callback is None:
+            return
+        try:
+            self._reachable.check_literal(target_of(callback))
+        except BadTarget as error:
+            raise Invalid("callback", error.reason) from None
 
     def _existing_agent(self, stream: StreamId) -> str | None:
         known = self._agent_of.get(stream)

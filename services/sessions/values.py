@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from services.channels.http.targets import shown
 from services.diagnosis.wait import WaitReason
 from services.errors import Invalid, Refused
 from services.streams.event import Event, StreamId
-from services.streams.vocabulary import Policy, TurnOutcome, Usage
+from services.streams.vocabulary import InputReceived, Policy, TurnOutcome, Usage
 
 Status = Literal["idle", "running", "waiting", "paused", "faulted"]
 
@@ -54,7 +55,7 @@ class Commanded(Value, frozen=True, kw_only=True):
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A committed event. Times are epoch milliseconds."""
+    """A committed event. Times are epoch milliseconds. Of a callback it shows where to, without the path."""
 
     offset: int
     type: str
@@ -73,7 +74,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             offset=event.offset,
             type=event.type,
             v=event.v,
-            payload=event.payload,
+            payload=_shown_payload(event),
             created_at=event.created_at,
             key=event.key,
             cause=event.cause,
@@ -182,6 +183,16 @@ class InstalledProcessors(Value, frozen=True, kw_only=True):
     """Every processor this installation can run, by name."""
 
     processors: tuple[InstalledProcessor, ...]
+
+
+def _shown_payload(event: Event) -> msgspec.Raw:
+    if event.type != "input.received" or b'"callback"' not in bytes(event.payload):
+        return event.payload
+    fields = msgspec.json.decode(event.payload, type=dict[str, msgspec.Raw])
+    callback = event.decode(InputReceived).callback
+    if callback is not None:
+        fields["callback"] = msgspec.Raw(msgspec.json.encode(shown(callback)))
+    return msgspec.Raw(msgspec.json.encode(fields))
 
 
 def session_id(text: str) -> StreamId:

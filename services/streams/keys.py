@@ -110,6 +110,11 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash: sha256 of a token -> what it is."""
         return f"{self.namespace}:tokens"
 
+    @property
+    def callback_secrets(self) -> str:
+        """String: the comma list of secrets that sign callbacks."""
+        return f"{self.namespace}:callback-secrets"
+
     def tail_channel(self, stream: StreamId) -> str:
         """Publish/subscribe: a stream has news, or a token delta."""
         return f"{self.namespace}:tail:{stream}"

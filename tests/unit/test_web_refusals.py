@@ -43,7 +43,7 @@ def _post(client: FlaskClient, body: bytes, **headers: str) -> tuple[int, str | 
         (b'{"text": null}', "invalid", "text"),
         (b'{"text": ""}', "invalid", "text"),
         (b'{"text": " \\n"}', "invalid", "text"),
-        (b'{"text": "a", "callback": "http://x"}', "invalid", "callback"),
+        (b'{"text": "a", "callbacks": "http://x"}', "invalid", "callbacks"),
         (b'{"text": "a", "policy": "later"}', "invalid", "policy"),
         (b'{"text": "a", "agent": "nobody"}', "invalid", "agent"),
         (b'{"text": "a", "session": "a/b"}', "invalid", "session"),

@@ -116,7 +116,7 @@ def _ipv6(text: str) -> str:
 def _named(text: str) -> str:
     host = text.lower()
     if not _name.fullmatch(host):
-        raise BadTarget("host_malformed", "must name a host in ASCII, without a dot at its end")
+        raise BadTarget("host_malformed", "must name a host in plain ASCII, without a dot at its end")
     if _number.fullmatch(host.rpartition(".")[2]):
         try:
             return str(ipaddress.IPv4Address(host))

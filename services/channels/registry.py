@@ -1,0 +1,21 @@
+"""The channels of an installation, made from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.channels.contract import Channel
+from services.channels.http.addresses import Addresses
+from services.channels.http.channel import HTTPChannel
+from services.channels.http.secrets import COPY_NAME, SigningSecrets
+from services.settings import Settings
+from services.streams.keys import Keys
+from services.streams.store import Store
+
+
+def channels_of(settings: Settings, store: Store, keys: Keys) -> Mapping[str, Channel]:
+    """Every channel by name. Makes the callback secret at the first start. Raises: Unavailable."""
+    secrets = SigningSecrets(store, keys.callback_secrets)
+    secrets.ensure(configured=settings.callback_secrets, copy=settings.home / COPY_NAME)
+    http = HTTPChannel(Addresses(settings.callback_allow), secrets.keys)
+    return {http.name: http}

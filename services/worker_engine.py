@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from services.channels.contract import Channel
+from services.channels.registry import channels_of
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
 from services.jobs.claims import Claims
@@ -119,11 +119,10 @@ class WorkerEngine(Engine):
             timeout_s=timings.delivery_timeout_s,
             attempts=self.config.limits.delivery_attempts,
         )
-        channels: dict[str, Channel] = {}
         return Deliveries(
             self.log,
             self.running,
-            channels,
+            channels_of(self.settings, self.store, self.keys),
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,

@@ -74,14 +74,14 @@ def test_a_change_of_any_byte_fails(data: st.DataObject) -> None:
     assert reason_of(headers, body) in ("mismatch", "malformed", "too_old", "too_new")
 
 
-@pytest.mark.parametrize(("at", "reason"), [(NOW - 301, "too_old"), (NOW + 301, "too_new")])
-def test_a_valid_signature_of_another_time_is_refused(at: int, reason: str) -> None:
-    assert reason_of(signed(at=at)) == reason
+@pytest.mark.parametrize(("seconds", "reason"), [(-301, "too_old"), (301, "too_new")])
+def test_a_valid_signature_of_another_time_is_refused(seconds: int, reason: str) -> None:
+    assert reason_of(signed(at=NOW + seconds)) == reason
 
 
-@pytest.mark.parametrize("at", [NOW - 300, NOW + 300])
-def test_five_minutes_either_way_are_tolerated(at: int) -> None:
-    assert verify([KEY], signed(at=at), BODY, now_s=NOW) == ID
+@pytest.mark.parametrize("seconds", [-300, 300])
+def test_five_minutes_either_way_are_tolerated(seconds: int) -> None:
+    assert verify([KEY], signed(at=NOW + seconds), BODY, now_s=NOW) == ID
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])

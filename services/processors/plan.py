@@ -123,7 +123,11 @@ def plan(
     while True:
         try:
             cut = msgspec.structs.replace(reading, events=events)
-            return _Pass(cut, processors, faults, claimer, watch).run()
+            made = _Pass(cut, processors, faults, claimer, watch).run()
+            if not (made.pause and made.claimed):
+                return made
+            # A paused stream starts no job, not even one that is decided before its pause.
+            claimer = claim_nothing
         except Fault as fault:
             faults.append(fault)
         except TooMany as flood:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
+from services.processors.breaker import Breaker
 from services.processors.contract import StartJob
 from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
 from services.streams.event import Event, EventInput, StreamId
@@ -76,3 +77,18 @@ def test_tool_calls_that_are_steered_before_they_were_committed_are_neither_owed
     assert not any(job.kind == "tool" for job in drawn.jobs)
     assert set(drawn.claimed) <= {job.id for job in drawn.jobs}
     assert sum(one.type == "tool.settled" for one in drawn.events) == 2
+
+
+def test_a_commit_that_pauses_its_stream_starts_no_job_even_one_decided_before() -> None:
+    events = [
+        EventInput.of(type, payload).at(n, 1000) for n, (type, payload) in enumerate((CREATED, ASKED), 1)
+    ]
+    agent, breaker = Agent(lambda name: Rules()), Breaker(per_minute=1, burst=0)
+
+    drawn = plan(reading(events), [agent, breaker], claim_all)
+
+    assert drawn.pause == "circuit_breaker"
+    assert drawn.claimed == {}
+    assert [type(job) for job in drawn.jobs] == [StartJob]
+    assert "llm.started" not in [one.type for one in drawn.events]
+    assert read_at_once(CREATED, ASKED, claimer=claim_all)[0].claimed

@@ -48,15 +48,13 @@ def run_up(settings: Settings) -> int:
 
     Raises: ConfigurationError when it can not start with these settings.
     """
-    remarks = check_configuration(settings)
+    check_configuration(settings)
     with (
         closing(lock_data_directory(settings.home)) as directory,
         closing(bind(settings)) as listener,
         _embedded_stores(settings, directory) as stores,
         closing(Console(sys.stdout)) as console,
     ):
-        for remark in remarks:
-            console.say(remark)
         platform = _Platform(settings, directory, listener=listener, console=console)
         supervisor = Supervisor(
             platform.stages(stores),

@@ -94,6 +94,8 @@ class Engine:
             debounce_ms=agent.debounce_ms,
             max_steps=agent.max_steps,
             max_turns_without_human=agent.max_turns_without_human,
+            max_tokens_per_hour=agent.max_tokens_per_hour or 0,
+            max_microusd_per_hour=agent.max_microusd_per_hour,
             job_expires_ms=int(self.config.limits.job_expires_s * 1000),
             config_hash=self.config.hash,
         )
@@ -103,7 +105,7 @@ class Engine:
         agent = self._agent_config(name)
         return Persona(
             system=agent.system_prompt or DEFAULT_PROMPT,
-            model=models_of(self.settings, agent)[0],
+            models=models_of(self.settings, agent),
             tools=self.tools.specs(agent.tools),
             idle_s=self.config.limits.llm_idle_s,
             wall_s=self.config.limits.llm_wall_s,
@@ -116,6 +118,7 @@ class Engine:
             self.store,
             self.keys,
             wakes_at=self.agent.wakes_at,
+            caps=self.agent.caps,
             census=self.worker_census,
             dead_roles=self._given_up,
         )

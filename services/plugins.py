@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.config import AgentConfig, Config, load_config
 from services.errors import ConfigurationError
+from services.llm.prices import Prices
 from services.llm.registry import ProviderRegistry
 from services.processors.registry import ProcessorRegistry, installed
 from services.processors.unit import AnyProcessor
@@ -33,6 +34,7 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
         lambda: providers.check([m for agent in config.agents.values() for m in models_of(settings, agent)]),
         lambda: tools.check(agent.tools for agent in config.agents.values()),
         lambda: ProcessorRegistry([], processors, patterns_of(config)),
+        lambda: _check_caps(settings, config),
     )
     problems: list[str] = []
     for check in checks:
@@ -45,21 +47,24 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
     return Plugins(tools=tools, providers=providers, processors=processors)
 
 
-def check_configuration(settings: Settings) -> tuple[str, ...]:
-    """Check the file and what it names, before anything starts; remarks on it. Raises: ConfigurationError."""
-    config = load_config(settings.config_path)
-    check_plugins(settings, config)
-    return remarks(settings, config)
+def check_configuration(settings: Settings) -> None:
+    """Check the file and what it names, before anything starts. Raises: ConfigurationError."""
+    check_plugins(settings, load_config(settings.config_path))
 
 
-def remarks(settings: Settings, config: Config) -> tuple[str, ...]:
-    """What is allowed and yet without the effect one may expect."""
-    models = {name: models_of(settings, agent) for name, agent in sorted(config.agents.items())}
-    return tuple(
-        f"agent {name}: only the first of its models is asked, {several[0]}; there is no failover yet"
-        for name, several in models.items()
-        if len(several) > 1
-    )
+def _check_caps(settings: Settings, config: Config) -> None:
+    """A cap in dollars means nothing for a model whose price nobody knows. Raises: ConfigurationError."""
+    prices = Prices(config.prices)
+    problems = [
+        f"agent {name}: max_usd_per_hour needs the price of {model};"
+        f' add [prices."{model}"] with input and output in USD per million tokens'
+        for name, agent in sorted(config.agents.items())
+        if agent.max_usd_per_hour is not None
+        for model in models_of(settings, agent)
+        if prices.of(model) is None
+    ]
+    if problems:
+        raise ConfigurationError(*problems)
 
 
 def models_of(settings: Settings, agent: AgentConfig) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from services.jobs.slots import Slots
 from services.jobs.wake import HintPort
 from services.jobs.watchdog import Watchdog
 from services.jobs.worker import Worker
+from services.llm.prices import Prices
 from services.llm.runner import LLMRunner
 from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
@@ -69,6 +70,7 @@ class WorkerEngine(Engine):
             self.running,
             self.providers,
             self.persona,
+            prices=Prices(self.config.prices),
             may_start=self._may_start,
             faults=self.faults,
         )

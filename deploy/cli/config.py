@@ -33,7 +33,7 @@ def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
     # Here: loading the schema and plugins would slow every command down.
     from services.config import load_config
-    from services.plugins import check_plugins, remarks
+    from services.plugins import check_plugins
 
     problems: list[str] = []
     settings = _collect(load_settings, problems)
@@ -45,13 +45,11 @@ def check(path: Path | None, as_json: bool) -> None:
         _complain(problems, as_json=as_json)
     elif as_json:
         effective = {"settings": _settings_view(settings), "config": loaded.model_dump(mode="json")}
-        said = {"ok": True, "problems": [], "remarks": remarks(settings, loaded)}
+        said = {"ok": True, "problems": []}
         click.echo(json.dumps({**said, **effective, "hash": loaded.hash}, indent=2))
     else:
         for name, value in _summary(settings, loaded, file).items():
             click.echo(f"{name:<16}{value}")
-        for remark in remarks(settings, loaded):
-            click.echo(f"{'remark':<16}{remark}")
 
 
 @config.command()

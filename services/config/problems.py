@@ -10,13 +10,14 @@ from typing import NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from services.config.schema import AgentConfig, Attachment, Config, Limits, Retention
+from services.config.schema import AgentConfig, Attachment, Config, Limits, PriceConfig, Retention
 from services.config.toml_lines import KeyPath
 
 _TABLES: dict[str, type[BaseModel]] = {
     "agents": AgentConfig,
     "limits": Limits,
     "retention": Retention,
+    "prices": PriceConfig,
     "processors": Attachment,
 }
 _SECRET_WORDS = re.compile(r"secret|token|password|api_?key|credential", re.IGNORECASE)

@@ -47,6 +47,10 @@ def _several(one: dict[str, object]) -> dict[str, object]:
     return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
+_CAP_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 1}
+_USD_CAP_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0.000_001, "maximum": 1_000_000}
+_PRICE_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1_000_000}
+
 AgentName = Annotated[str, Field(pattern=f"^{AGENT_PATTERN}$")]
 Name = Annotated[str, AfterValidator(_name_of), WithJsonSchema(_text(_NAME_PATTERN))]
 ModelName = Annotated[str, AfterValidator(model_of), WithJsonSchema(_text(MODEL_PATTERN))]
@@ -72,8 +76,7 @@ class AgentConfig(_Table):
     """A file with the system prompt, relative to this one. None once it is loaded."""
 
     model: Annotated[Models | None, WithJsonSchema(_several(_text(MODEL_PATTERN)))] = None
-    """The model, or several in failover order, of which the first is asked for now. Absent: what
-    TURNWRIGHT_MODEL says."""
+    """The model, or several in failover order. Absent: what TURNWRIGHT_MODEL says."""
 
     tools: Annotated[ToolNames | None, WithJsonSchema({"type": "array", "items": _text(_NAME_PATTERN)})] = (
         None
@@ -91,6 +94,36 @@ class AgentConfig(_Table):
 
     max_turns_without_human: int = Field(default=20, ge=1, le=1000)
     """Turns in a row that no person asked for."""
+
+    max_tokens_per_hour: Annotated[int | None, Field(ge=1), WithJsonSchema(_CAP_SCHEMA)] = None
+    """Tokens a session may use within an hour before it is paused. Absent: no cap."""
+
+    max_usd_per_hour: Annotated[
+        float | None, Field(ge=0.000_001, le=1_000_000), WithJsonSchema(_USD_CAP_SCHEMA)
+    ] = None
+    """US dollars a session may cost within an hour before it is paused; every model needs a known price. Absent:
+    no cap."""
+
+    @property
+    def max_microusd_per_hour(self) -> int:
+        """The cap in millionths of a dollar, 0 for none."""
+        return round((self.max_usd_per_hour or 0) * 1_000_000)
+
+
+class PriceConfig(_Table):
+    """`[prices."<provider>:<model>"]`: what a model costs, in US dollars per million tokens."""
+
+    input: float = Field(ge=0, le=1_000_000)
+    """Tokens of the request that no cache of the vendor was read or written for."""
+
+    output: float = Field(ge=0, le=1_000_000)
+    """Tokens of the answer, those of reasoning included."""
+
+    cached: Annotated[float | None, Field(ge=0, le=1_000_000), WithJsonSchema(_PRICE_SCHEMA)] = None
+    """Tokens read from the vendor's cache. Absent: as input."""
+
+    cache_write: Annotated[float | None, Field(ge=0, le=1_000_000), WithJsonSchema(_PRICE_SCHEMA)] = None
+    """Tokens written to the vendor's cache. Absent: as input."""
 
 
 class Limits(_Table):
@@ -152,6 +185,7 @@ class Config(_Table):
     )
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
+    prices: Mapping[ModelName, PriceConfig] = Field(default_factory=dict)
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
 
     @field_serializer("agents")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from services.processors.agent.spend import SPEND, Caps
 from services.processors.agent.state import AgentState, Turn
 from services.processors.rows import rows_of
 from services.streams.event import JobId, StreamId
@@ -37,7 +38,11 @@ class WorkerCensus(msgspec.Struct, frozen=True):
 
 
 class Explainer:
-    """Explains sessions. `census` counts workers; `dead_roles` names roles given up on this machine."""
+    """Explains sessions.
+
+    `caps` tells what an agent's caps were at a time; `census` counts workers; `dead_roles` names roles given up
+    on this machine.
+    """
 
     def __init__(
         self,
@@ -45,17 +50,18 @@ class Explainer:
         keys: Keys,
         *,
         wakes_at: Callable[[AgentState], int | None],
+        caps: Callable[[AgentState, int], Caps],
         census: Callable[[], WorkerCensus],
         dead_roles: Callable[[], tuple[str, ...]],
     ) -> None:
         self._store, self._keys = store, keys
-        self._wakes_at, self._census, self._dead_roles = wakes_at, census, dead_roles
+        self._wakes_at, self._caps = wakes_at, caps
+        self._census, self._dead_roles = census, dead_roles
 
     def __call__(self, stream: StreamId, loaded: Loaded, agent: AgentState) -> WaitReason | None:
         """The reason, or None for an idle session. Raises: Unavailable."""
         if loaded.paused is not None:
-            at = loaded.fields.get("paused_at")
-            return WaitReason(code="paused", text=f"paused: {loaded.paused}", since=int(at) if at else None)
+            return self._paused(stream, loaded, loaded.paused, agent)
         for name, row in sorted(rows_of(loaded.fields).items()):
             if row.status == "parked":
                 return WaitReason(
@@ -70,6 +76,13 @@ class Explainer:
             return None
         since = _waiting_since(loaded, agent)
         return self._stalled(loaded, since) or self._busy(loaded, agent, since)
+
+    def _paused(self, stream: StreamId, loaded: Loaded, reason: str, agent: AgentState) -> WaitReason:
+        at = int(loaded.fields.get("paused_at", b"0"))
+        text = f"paused: {reason}"
+        if reason == SPEND and (reached := self._caps(agent, at).reached):
+            text += f": {' and '.join(reached)}; `turnwright resume {stream}` goes on"
+        return WaitReason(code="paused", text=text, since=at or None)
 
     def _stalled(self, loaded: Loaded, since: int | None) -> WaitReason | None:
         """Nobody is there who could go on."""

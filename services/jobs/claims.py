@@ -5,7 +5,7 @@ Writes by `claim` and `release`; settling is a matter of `processors.advance`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -106,8 +106,19 @@ class Claims:
         except RefusedByScript:
             return None
 
-    def release(self, held: Held, *, error: str, delay_ms: int = 0, free: bool = False) -> Released | None:
-        """End an attempt without an outcome; the job is due again after `delay_ms`. None when it is not ours."""
+    def release(
+        self,
+        held: Held,
+        *,
+        error: str,
+        delay_ms: int = 0,
+        free: bool = False,
+        extra: Mapping[str, object] = {},
+    ) -> Released | None:
+        """End an attempt without an outcome; the job is due again after `delay_ms`. None when it is not ours.
+
+        `extra` are more fields of the event that tells of it.
+        """
         shard = self._keys.shard(held.stream)
         k = self._keys
         names = [
@@ -129,6 +140,7 @@ class Claims:
             "delay_ms": delay_ms,
             "free": free,
             "error": error,
+            "extra": extra,
         }
         try:
             return self._store.write("release", names, header, [], Released)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -19,11 +20,15 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """No outcome; the job is due again after `delay_ms`. A `free` attempt costs nothing."""
+    """No outcome; the job is due again after `delay_ms`. A `free` attempt costs nothing.
+
+    `extra` are more fields of the event that records it.
+    """
 
     error: str
     delay_ms: int = 0
     free: bool = False
+    extra: Mapping[str, object] = {}
 
 
 class Lost(msgspec.Struct, frozen=True):

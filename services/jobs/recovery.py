@@ -5,7 +5,7 @@ Pure. The same facts always give the same decision.
 
 from __future__ import annotations
 
-import random
+import zlib
 from typing import Literal
 
 import msgspec
@@ -16,8 +16,6 @@ BUDGET = 3
 DEATHS = 10
 FIRST_BACKOFF_MS = 2_000
 LONGEST_BACKOFF_MS = 30_000
-LONGEST_RETRY_AFTER_S = 3_600.0
-REPEATABLE = frozenset({"not_sent", "overloaded", "ambiguous", "truncated", "malformed"})
 
 Recovery = Literal["run", "interrupt", "fail"]
 
@@ -29,31 +27,23 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def on_claim(claim: Claim, *, replayable: bool) -> Verdict:
+def on_claim(claim: Claim, *, replayable: bool, budget: int = BUDGET) -> Verdict:
     """Whether a claimed job may run. `replayable`: running it twice does no harm outside."""
     if claim.expired:
         return Verdict("fail", "expired")
     if claim.attempt > 1 and claim.prior and not replayable:
         return Verdict("interrupt", "effect_unknown")
-    if claim.charged > BUDGET:
+    if claim.charged > budget:
         return Verdict("fail", "attempts_exhausted")
-    if claim.attempt > BUDGET + DEATHS:
+    if claim.attempt > budget + DEATHS:
         return Verdict("fail", "workers_died")
     return Verdict("run")
 
 
-def backoff_ms(error: str, claim: Claim, retry_after_s: float | None, *, spent_ms: int = 0) -> int | None:
-    """When to try again after `error`; None for never, also when the job would not live to see it.
+def backoff_ms(failures: int, job: str) -> int:
+    """The wait after so many failures: 2 s, 4 s and so on up to 30 s, the upper half of it by chance.
 
-    Equal jitter; a vendor's own wish counts exactly, up to an hour. `spent_ms` went by since the claim.
+    The chance is of the job and the number, so that everybody who works it out comes to the same wait.
     """
-    if error not in REPEATABLE or claim.charged >= BUDGET:
-        return None
-    if retry_after_s is not None:
-        delay_ms = int(min(max(0.0, retry_after_s), LONGEST_RETRY_AFTER_S) * 1000)
-    else:
-        full = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * (1 << (claim.charged - 1)))
-        delay_ms = full // 2 + random.randrange(full // 2 + 1)
-    if claim.expires_at and claim.now + spent_ms + delay_ms >= claim.expires_at:
-        return None
-    return delay_ms
+    full = min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * (1 << min(failures - 1, 10)))
+    return full // 2 + zlib.crc32(f"{job}#{failures}".encode()) % (full // 2 + 1)

@@ -1,12 +1,16 @@
-"""Finding the event that asked for a job. It is never far from the head, so the search goes backward."""
+"""Finding the event that asked for a job. It is never far from the head, so the search goes backward.
+
+On its way it meets the attempts at the job that ended without an outcome.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
 from services.errors import Defect
-from services.streams.event import StreamId
+from services.streams.event import Event, StreamId
 from services.streams.log import Log
+from services.streams.vocabulary import AttemptEnded
 
 PAGE = 100
 
@@ -24,12 +28,26 @@ A = TypeVar("A", bound=Asked)
 
 def find_request(log: Log, stream: StreamId, job: str, type: str, shape: type[A]) -> A:
     """The payload of the `type` event that asked for `job`. Raises: Defect when there is none."""
+    return find_attempts(log, stream, job, type, shape)[0]
+
+
+def find_attempts(
+    log: Log, stream: StreamId, job: str, type: str, shape: type[A], *, ended: str = ""
+) -> tuple[A, list[tuple[int, AttemptEnded]]]:
+    """The payload of the `type` event that asked for `job`, and its `ended` events, oldest first, each with its
+    time (epoch ms). Raises: Defect when nothing asked for it."""
     before = None
+    attempts: list[tuple[int, AttemptEnded]] = []
     while page := log.read_back(stream, before=before, limit=PAGE):
         for event in page:
-            if event.type == type:
-                asked = event.decode(shape)  # type: ignore[type-var]
-                if asked.job == job:
-                    return asked
+            if event.type == type and (asked := _named(event, job, shape)) is not None:
+                return asked, attempts[::-1]
+            if event.type == ended and (failed := _named(event, job, AttemptEnded)) is not None:
+                attempts.append((event.created_at, failed))
         before = page[-1].offset
     raise Defect(f"job {job} has no request")
+
+
+def _named(event: Event, job: str, shape: type[A]) -> A | None:
+    payload = event.decode(shape)  # type: ignore[type-var]
+    return payload if payload.job == job else None

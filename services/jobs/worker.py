@@ -228,8 +228,8 @@ class Worker:
                 settled = self._settle(held, events, standing, errand)
                 self._faults.at("llm.settled")
                 return settled
-            case Again(error=code, delay_ms=delay_ms, free=free):
-                released = self._claims.release(held, error=code, delay_ms=delay_ms, free=free)
+            case Again(error=code, delay_ms=delay_ms, free=free, extra=extra):
+                released = self._claims.release(held, error=code, delay_ms=delay_ms, free=free, extra=extra)
                 if released is not None and not self.stopping.is_set():
                     self._wake.at(held.kind, held.id, released.retry_at, now_ms=released.now)
                 elif released is not None:

@@ -33,7 +33,7 @@ INTERRUPTED = "interrupted: no result was recorded"
 
 
 class History(msgspec.Struct, frozen=True):
-    """Messages of a request. `first_turn` when older turns were left out just now, else 0.
+    """Messages of a request, by estimate `tokens` long. `first_turn` when older turns were left out just now, else 0.
 
     `is_empty`: nothing of what the request was to answer is left.
     """
@@ -41,6 +41,7 @@ class History(msgspec.Struct, frozen=True):
     messages: tuple[ChatMessage, ...]
     first_turn: int
     is_empty: bool
+    tokens: int = 0
 
 
 class _Block:
@@ -169,7 +170,14 @@ def build(log: Log, stream: StreamId, asked: LLMRequested, context_tokens: int) 
     script = _Script(texts)
     for block in kept:
         script.add(block)
-    return History(tuple(script.messages), first, not any(o in texts for o in asked.inputs))
+    tokens = sum(block.tokens(texts) for block in kept)
+    return History(tuple(script.messages), first, not any(o in texts for o in asked.inputs), tokens)
+
+
+def halve(log: Log, stream: StreamId, asked: LLMRequested, whole: History) -> History | None:
+    """A history of half the size of `whole`, again by whole turns; None where nothing more can be left out."""
+    half = build(log, stream, asked, max(1, whole.tokens))
+    return half if half.tokens < whole.tokens else None
 
 
 def _read_back(log: Log, stream: StreamId, window: _Window) -> list[Event]:

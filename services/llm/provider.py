@@ -62,11 +62,16 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 
 class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of this request as the vendor counts them; `input` includes `cached`."""
+    """Tokens of this request as the vendor counts them.
+
+    `input` includes those read from the vendor's cache (`cached`) and those written to it (`cache_write`),
+    `output` those of `reasoning`.
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_write: int = 0
     reasoning: int = 0
 
 

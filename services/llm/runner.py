@@ -1,67 +1,65 @@
-"""Running one LLM job: from the log to a request, through a provider, to a settlement.
+"""Running one LLM job: which model is asked, with which history, and what the end of the attempt means.
 
-Publishes token deltas while somebody reads. Decides by `jobs.recovery` what a bad end means.
+The attempt itself is made by `attempt`; which model is next is derived from the log by `failover`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
-from services.errors import ConfigurationError, TurnwrightError
+from services.errors import ConfigurationError
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
-from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Lost, Result, Settled
-from services.jobs.recovery import backoff_ms, on_claim
-from services.jobs.requests import find_request
+from services.jobs.recovery import on_claim
+from services.jobs.requests import find_attempts
 from services.jobs.running import Running
-from services.llm.call import MAY_NOT_START, RunningCall, stream_run
-from services.llm.history import History, build
-from services.llm.provider import (
-    ChatRequest,
-    Finished,
-    ProviderError,
-    TextDelta,
-    TokenUsage,
-    ToolCallRequest,
-    ToolSpec,
-)
+from services.llm.answer import Answer
+from services.llm.attempt import TOO_LARGE, TOO_MANY_CALLS, Attempts, Ended
+from services.llm.call import MAY_NOT_START
+from services.llm.deltas import Deltas
+from services.llm.failover import ATTEMPTS, TOO_LONG, Failure, Step, next_step, retry_after_ms, step_at_claim
+from services.llm.history import History, build, halve
+from services.llm.prices import Prices
+from services.llm.provider import ChatRequest, Provider, ToolSpec
 from services.llm.registry import ProviderRegistry
 from services.processors.advance import Held
-from services.streams.event import EventInput, JobId
+from services.streams.event import EventInput
 from services.streams.log import Log
-from services.streams.store import Store, translated
-from services.streams.tail import Delta
 from services.streams.vocabulary import (
+    AttemptEnded,
+    AttemptFacts,
     HistoryWindowed,
     LLMRequested,
     LLMSettled,
     Payload,
-    ToolCall,
-    Usage,
 )
 
-DELTA_S = 0.25
-# Each is two events of one commit, which holds 128.
-MOST_TOOL_CALLS = 50
-# Of text and tool calls together, as the log stores them: far below what an event may hold.
-ANSWER_LIMIT = 4 * 1024 * 1024
-MODEL_LIMIT = 200
-TOO_LARGE = "answer_too_large"
-LOOK_FOR_READERS_S = 1.0
+NO_SUCH_MODEL = "no_such_model"
+NOTHING_TO_CUT = "nothing_to_cut"
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration says about an agent, as far as a request needs it."""
+    """What the configuration says about an agent, as far as a request needs it. `models` are in failover order."""
 
     system: str
-    model: str
+    models: tuple[str, ...]
     tools: tuple[ToolSpec, ...]
     idle_s: float
     wall_s: float
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One claimed request: what was asked, of whom, and what failed before."""
+
+    held: Held
+    claim: Claim
+    asked: LLMRequested
+    persona: Persona
+    failures: tuple[Failure, ...]
 
 
 class LLMRunner:
@@ -75,13 +73,14 @@ class LLMRunner:
         providers: ProviderRegistry,
         personas: Callable[[str], Persona],
         *,
+        prices: Prices,
         may_start: Callable[[], bool],
         faults: Faults,
     ) -> None:
-        self._log, self._claims, self._running = log, claims, running
+        self._log, self._claims = log, claims
         self._providers, self._personas = providers, personas
-        self._may_start, self._faults = may_start, faults
-        self._deadlines = Deadlines()
+        self._faults = faults
+        self._attempts = Attempts(claims, running, prices, may_start=may_start, faults=faults)
 
     def effect(self, held: Held) -> str:
         """LLM requests have no effect outside but their price."""
@@ -90,199 +89,120 @@ class LLMRunner:
     def run(self, held: Held, claim: Claim) -> Result:
         """Run one attempt. Raises: Unavailable when the store is gone."""
         self._faults.at("llm.claimed")
-        verdict = on_claim(claim, replayable=True)
+        asked, ended = find_attempts(
+            self._log, held.stream, held.id, "llm.requested", LLMRequested, ended="llm.attempt_failed"
+        )
+        persona = self._personas(asked.agent)
+        verdict = on_claim(claim, replayable=True, budget=ATTEMPTS * len(persona.models))
         if verdict.recovery != "run":
             return _settled(LLMSettled(job=held.id, outcome="failed", error=verdict.reason))
-        asked = find_request(self._log, held.stream, held.id, "llm.requested", LLMRequested)
-        persona = self._personas(asked.agent)
+        task = _Task(held=held, claim=claim, asked=asked, persona=persona, failures=_failures(ended))
+        step = step_at_claim(persona.models, task.failures, now=claim.now, job=held.id)
+        if step is None:
+            error = task.failures[-1].error if task.failures else "attempts_exhausted"
+            return _settled(LLMSettled(job=held.id, outcome="failed", error=error))
+        if step.at > claim.now:
+            return Again(error="models_changed", delay_ms=step.at - claim.now, free=True)
+        return self._attempt(task, step)
+
+    def _attempt(self, task: _Task, step: Step) -> Result:
         try:
-            provider, model = self._providers.resolve(persona.model)
+            provider, model = self._providers.resolve(step.model)
         except ConfigurationError:
-            return _settled(LLMSettled(job=held.id, outcome="failed", error="no_such_model"))
-        history = build(self._log, held.stream, asked, provider.context_tokens)
+            return self._unsent(task, step, NO_SUCH_MODEL)
+        history = build(self._log, task.held.stream, task.asked, provider.context_tokens)
         if history.is_empty:
-            return _settled(LLMSettled(job=held.id, outcome="cancelled", error="withdrawn"))
-        request = _request(held, persona, model, history)
-        answer = _Answer(
-            held.id, model, _Deltas(self._log.store, self._log.keys.tail_channel(held.stream), claim)
+            return _settled(LLMSettled(job=task.held.id, outcome="cancelled", error="withdrawn"))
+        if step.halved:
+            half = halve(self._log, task.held.stream, task.asked, history)
+            if half is None:
+                return self._unsent(task, step, TOO_LONG, code=NOTHING_TO_CUT)
+            history = half
+        ended = self._ask(task, step, provider, model, history)
+        return self._judge(task, ended, history)
+
+    def _ask(self, task: _Task, step: Step, provider: Provider, model: str, history: History) -> Ended:
+        held, persona = task.held, task.persona
+        request = ChatRequest(
+            model=model,
+            system=persona.system,
+            messages=history.messages,
+            tools=persona.tools,
+            session=held.stream,
+            job=held.id,
+            idle_s=persona.idle_s,
+            wall_s=persona.wall_s,
         )
-        call = RunningCall(
-            deadlines=self._deadlines, wall_s=persona.wall_s, may_start=lambda: self._may(held)
-        )
-        self._running.add(held, call)
-        try:
-            with call:
-                for piece in stream_run(provider, request, call):
-                    answer.add(piece)
-                    if answer.is_too_large:
-                        call.cancel(TOO_LARGE)
-                    self._faults.at("llm.streaming")
-        except ProviderError as error:
-            return self._judge(held, claim, call, answer, error)
-        finally:
-            self._running.remove(held)
-            answer.deltas.flush()
-        self._faults.at("llm.answered")
-        if answer.is_too_large:
-            return _settled(answer.settled("failed", TOO_LARGE))
-        if answer.calls > MOST_TOOL_CALLS:
-            return _settled(answer.settled("failed", "too_many_tool_calls"))
-        return _settled(answer.settled("succeeded"), history)
+        ended = self._attempts.run(held, step.model, provider, request, self._answer(task, model))
+        return msgspec.structs.replace(ended, facts=msgspec.structs.replace(ended.facts, halved=step.halved))
 
-    def _may(self, held: Held) -> bool:
-        """Asked right before the first byte: is the lease alive, and does the job still want us?"""
-        try:
-            return self._may_start() and self._claims.is_ours(held)
-        except TurnwrightError:
-            return False
+    def _answer(self, task: _Task, model: str) -> Answer:
+        channel = self._log.keys.tail_channel(task.held.stream)
+        return Answer(model, Deltas(self._log.store, channel, task.held.id, task.claim.attempt))
 
-    def _judge(
-        self, held: Held, claim: Claim, call: RunningCall, answer: _Answer, error: ProviderError
-    ) -> Result:
-        if error.kind == "cancelled":
-            return self._stopped(held, call.cancel_reason, answer)
-        delay_ms = backoff_ms(error.kind, claim, error.retry_after_s, spent_ms=answer.spent_ms)
-        if delay_ms is not None:
-            return Again(error=error.kind, delay_ms=delay_ms)
-        return _settled(answer.settled("failed", error.kind))
+    def _unsent(self, task: _Task, step: Step, kind: str, *, code: str = "") -> Result:
+        """An attempt that ended before there was anything to send."""
+        facts = AttemptFacts(phase="unsent", code=code, halved=step.halved)
+        ended = Ended(model=step.model, kind=kind, answer=self._answer(task, ""), facts=facts)
+        return self._failed(task, ended)
 
-    def _stopped(self, held: Held, reason: str, answer: _Answer) -> Result:
+    def _judge(self, task: _Task, ended: Ended, history: History) -> Result:
+        match ended.kind:
+            case "succeeded":
+                self._faults.at("llm.answered")
+                return _settled(_outcome(task, ended, "succeeded"), history)
+            case "cancelled":
+                return self._stopped(task, ended)
+            case kind if kind in (TOO_LARGE, TOO_MANY_CALLS):
+                # Asked again, it would be paid for again and be as large.
+                return _settled(_outcome(task, ended, "failed", kind))
+            case _:
+                return self._failed(task, ended)
+
+    def _failed(self, task: _Task, ended: Ended) -> Result:
+        """On to the next attempt, unless every model is used up or the job would not live to see it."""
+        self._faults.at("llm.failed")
+        claim = task.claim
+        now = claim.now + ended.facts.spent_ms
+        wish_ms = retry_after_ms(ended.retry_after_s)
+        failure = Failure(model=ended.model, error=ended.kind, at=now, retry_after_ms=wish_ms)
+        step = next_step(task.persona.models, [*task.failures, failure], now=now, job=task.held.id)
+        if step is None or (claim.expires_at and step.at >= claim.expires_at):
+            return _settled(_outcome(task, ended, "failed", ended.kind))
+        extra = _extra(ended) | ({} if wish_ms is None else {"retry_after_ms": wish_ms})
+        return Again(error=ended.kind, delay_ms=step.at - now, extra=extra)
+
+    def _stopped(self, task: _Task, ended: Ended) -> Result:
+        held, reason = task.held, ended.facts.code
         if reason == MAY_NOT_START:
             row = self._claims.look([held.id])[held.id]
             if row is None or row.token != held.token or row.state != "started":
                 return Lost()
             reason = "cancelled" if row.cancel else "lease"
-        if reason == "taken":
-            return Lost()
         if reason in ("deploy", "lease"):
-            return Again(error=reason, free=True)
-        if reason == TOO_LARGE:
-            return _settled(answer.settled("failed", reason))
-        return _settled(answer.settled("cancelled", reason))
+            return Again(error=reason, free=True, extra=_extra(ended))
+        # Of one that was taken away, the settlement is refused: what it had cost by then is noted as late.
+        return _settled(_outcome(task, ended, "cancelled", reason))
 
 
-def _request(held: Held, persona: Persona, model: str, history: History) -> ChatRequest:
-    return ChatRequest(
-        model=model,
-        system=persona.system,
-        messages=history.messages,
-        tools=persona.tools,
-        session=held.stream,
-        job=held.id,
-        idle_s=persona.idle_s,
-        wall_s=persona.wall_s,
+def _failures(ended: Sequence[tuple[int, AttemptEnded]]) -> tuple[Failure, ...]:
+    """The attempts that count: not those that were cut short, or that no model had a part in."""
+    return tuple(
+        Failure(model=each.model, error=each.error, at=at, retry_after_ms=each.retry_after_ms)
+        for at, each in ended
+        if each.model and not each.free
     )
 
 
-class _Answer:
-    """What came so far. What is over the limit is not kept."""
-
-    def __init__(self, job: JobId, model: str, deltas: _Deltas) -> None:
-        self.job, self.model, self.deltas = job, model, deltas
-        self._texts: list[str] = []
-        self._calls: list[ToolCall] = []
-        self._usage = Usage()
-        self._room = ANSWER_LIMIT
-        self._began = time.monotonic()
-
-    def add(self, piece: TextDelta | ToolCallRequest | TokenUsage | Finished) -> None:
-        match piece:
-            case TextDelta(text):
-                if self._fits(text):
-                    self._texts.append(text)
-                    self.deltas.add(self.job, text)
-            case ToolCallRequest():
-                call = ToolCall(id=piece.id, name=piece.name, arguments=piece.arguments)
-                if self._fits(call):
-                    self._calls.append(call)
-            case TokenUsage():
-                self._usage = Usage(
-                    input=piece.input, output=piece.output, cached=piece.cached, reasoning=piece.reasoning
-                )
-            case Finished():
-                self.model = piece.model[:MODEL_LIMIT] or self.model
-
-    def _fits(self, part: str | ToolCall) -> bool:
-        self._room -= len(msgspec.json.encode(part))
-        return not self.is_too_large
-
-    @property
-    def is_too_large(self) -> bool:
-        """Whether more came than is kept."""
-        return self._room < 0
-
-    @property
-    def spent_ms(self) -> int:
-        """How long the attempt has taken."""
-        return int((time.monotonic() - self._began) * 1000)
-
-    @property
-    def calls(self) -> int:
-        """How many tools the model wants to call."""
-        return len(self._calls)
-
-    def settled(self, outcome: str, error: str = "") -> LLMSettled:
-        match outcome:
-            case "succeeded":
-                return LLMSettled(
-                    job=self.job,
-                    outcome="succeeded",
-                    text="".join(self._texts),
-                    tool_calls=tuple(self._calls),
-                    usage=self._usage,
-                    model=self.model,
-                )
-            case _:
-                return LLMSettled(
-                    job=self.job,
-                    outcome="cancelled" if outcome == "cancelled" else "failed",
-                    text="".join(self._texts),
-                    usage=self._usage,
-                    model=self.model,
-                    error=error,
-                )
+def _outcome(
+    task: _Task, ended: Ended, outcome: Literal["succeeded", "failed", "cancelled"], error: str = ""
+) -> LLMSettled:
+    return ended.answer.settled(task.held.id, outcome, asked=ended.model, facts=ended.facts, error=error)
 
 
-class _Deltas:
-    """Token deltas, merged to a few a second, published only while somebody reads. Losing them is fine."""
-
-    def __init__(self, store: Store, channel: str, claim: Claim) -> None:
-        self._store, self._channel, self._attempt = store, channel, claim.attempt
-        self._parts: list[str] = []
-        self._job = JobId("")
-        self._sent = self._looked = time.monotonic()
-        self._has_readers = False
-        self._asked = False
-        self._seq = 0
-
-    def add(self, job: JobId, text: str) -> None:
-        self._job = job
-        self._parts.append(text)
-        if time.monotonic() - self._sent >= DELTA_S:
-            self.flush()
-
-    def flush(self) -> None:
-        self._sent = time.monotonic()
-        if not self._parts:
-            return
-        try:
-            if self._read_by_somebody():
-                self._seq += 1
-                delta = Delta(job=self._job, attempt=self._attempt, seq=self._seq, text="".join(self._parts))
-                with translated():
-                    self._store.client.publish(self._channel, msgspec.json.encode(delta))
-        except TurnwrightError:
-            self._has_readers = False
-        self._parts = []
-
-    def _read_by_somebody(self) -> bool:
-        now = time.monotonic()
-        if not self._asked or now - self._looked > LOOK_FOR_READERS_S:
-            self._asked, self._looked = True, now
-            with translated():
-                counts = self._store.client.pubsub_numsub(self._channel)
-            self._has_readers = bool(counts and counts[0][1])
-        return self._has_readers
+def _extra(ended: Ended) -> dict[str, object]:
+    facts: dict[str, object] = msgspec.to_builtins(ended.facts)
+    return {"model": ended.model, **facts}
 
 
 def _settled(outcome: LLMSettled, history: History | None = None) -> Settled:

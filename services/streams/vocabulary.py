@@ -115,18 +115,6 @@ class JobStarted(Payload, frozen=True):
     effect: str = ""
 
 
-class AttemptEnded(Payload, frozen=True):
-    """`llm.attempt_failed`, `tool.attempt_failed`, `reply.attempt_failed`: not the end; due again at `retry_at`.
-
-    `free` attempts cost nothing of the budget. Times in epoch milliseconds.
-    """
-
-    job: str
-    error: str
-    retry_at: int
-    free: bool = False
-
-
 class ToolCall(Payload, frozen=True):
     """One call the model asked for. `arguments` is the model's own JSON text."""
 
@@ -136,31 +124,73 @@ class ToolCall(Payload, frozen=True):
 
 
 class Usage(Payload, frozen=True, omit_defaults=False):
-    """Tokens of one request or one turn; `input` includes cached ones."""
+    """Tokens of one request or one turn. `input` includes those read from a vendor's cache (`cached`) and those
+    written to it (`cache_write`), `output` those of `reasoning`.
+
+    `cost_microusd` is in millionths of a dollar; None where no price is known, which sums pass over.
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_write: int = 0
     reasoning: int = 0
+    cost_microusd: int | None = None
 
     def plus(self, other: Usage) -> Usage:
         """The sum of both."""
+        costs = [cost for cost in (self.cost_microusd, other.cost_microusd) if cost is not None]
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,
             cached=self.cached + other.cached,
+            cache_write=self.cache_write + other.cache_write,
             reasoning=self.reasoning + other.reasoning,
+            cost_microusd=sum(costs) if costs else None,
         )
 
 
-class LLMSettled(Payload, frozen=True):
-    """The one outcome of an LLM job. A cancelled one keeps the partial `text`."""
+class AttemptFacts(Payload, frozen=True):
+    """How an attempt at a request went. `phase` is how far it came, `code` a detail of its error.
+
+    `first_ms` is the time from its start to the first piece of the answer (-1: none came), `spent_ms` to its end.
+    `halved`: it was asked with half of the history, as the model had called the whole too long.
+    """
+
+    phase: Literal["", "unsent", "waiting", "streaming"] = ""
+    code: str = ""
+    spent_ms: int = 0
+    first_ms: int = -1
+    halved: bool = False
+    usage: Usage = Usage()
+
+
+class AttemptEnded(AttemptFacts, frozen=True, kw_only=True):
+    """`llm.attempt_failed`, `tool.attempt_failed`, `reply.attempt_failed`: not the end; due again at `retry_at`.
+
+    `free` attempts cost nothing of the budget. `model` was asked, as it is configured; `retry_after_ms` is what
+    its vendor wished for, from this event on. Times in epoch milliseconds.
+    """
+
+    job: str
+    error: str
+    retry_at: int
+    free: bool = False
+    model: str = ""
+    retry_after_ms: int | None = None
+
+
+class LLMSettled(AttemptFacts, frozen=True, kw_only=True):
+    """The one outcome of an LLM job, with the facts of its last attempt. A cancelled one keeps the partial `text`.
+
+    `asked` is the model as it is configured, empty where none was, `model` as its vendor names it.
+    """
 
     job: str
     outcome: Literal["succeeded", "failed", "cancelled"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage = Usage()
+    asked: str = ""
     model: str = ""
     error: str = ""
 

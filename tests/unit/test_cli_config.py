@@ -101,21 +101,31 @@ def test_json_output_is_one_object_in_both_cases() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])
-def test_models_beyond_the_first_are_remarked_on_for_every_agent_that_has_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+CAPPED = '[agents.one]\nmodel = ["offline", "acme:fake-1"]\nmax_usd_per_hour = 2.5\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "model", "agent"),
+    [(CAPPED, "offline", "one"), ("[agents.two]\nmax_usd_per_hour = 1\n", "offline,acme:fake-1", "two")],
+    ids=["in the file", "from the environment"],
+)
+def test_a_cap_in_dollars_needs_the_price_of_every_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, model: str, agent: str
 ) -> None:
     _install_acme(tmp_path / "site", monkeypatch)
-    (tmp_path / "turnwright.toml").write_text(
-        '[agents.one]\nmodel = "offline"\n[agents.two]\nmodel = ["offline", "offline"]\n'
-    )
+    (tmp_path / "turnwright.toml").write_text(config)
 
-    result = run(*arguments, MODEL="offline,offline")
+    result = run("check", MODEL=model)
 
-    assert result.exit_code == 0
-    assert "agent default: only the first of its models is asked, offline" in result.stdout
-    assert "agent two: only the first of its models is asked, offline" in result.stdout
-    assert "agent one" not in result.stdout
+    assert result.exit_code == 2
+    assert f"agent {agent}: max_usd_per_hour needs the price of acme:fake-1" in result.stderr
+
+
+def test_a_configured_price_is_a_known_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _install_acme(tmp_path / "site", monkeypatch)
+    (tmp_path / "turnwright.toml").write_text(CAPPED + '[prices."acme:fake-1"]\ninput = 1\noutput = 2.5\n')
+
+    assert run("check").exit_code == 0
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--json")])

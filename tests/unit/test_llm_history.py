@@ -177,7 +177,8 @@ def test_a_request_without_any_input_left_is_empty() -> None:
     asked = script.begin(withdrawn)
     script.add("input.withdrawn", InputWithdrawn(input=withdrawn))
 
-    assert script.history(asked) == History((), 0, True)
+    empty = script.history(asked)
+    assert (empty.messages, empty.first_turn, empty.is_empty) == ((), 0, True)
 
 
 def test_tiny_silent_inputs_do_not_make_a_request_read_the_whole_log() -> None:

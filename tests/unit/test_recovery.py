@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import pytest
 
 from services.jobs.claims import Claim
-from services.jobs.recovery import BUDGET, backoff_ms
+from services.jobs.recovery import DEATHS, backoff_ms, on_claim
 
-HOUR_MS = 3_600_000
 CLAIM = Claim(
     token=1,
     attempt=1,
@@ -23,32 +20,26 @@ CLAIM = Claim(
     offset=1,
     expires_at=61_000,
 )
-ENDLESS = msgspec.structs.replace(CLAIM, expires_at=0)
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "delay_ms"),
-    [(1.5, 1_500), (0, 0), (-3, 0), (86_400, HOUR_MS), (1e300, HOUR_MS), (math.inf, HOUR_MS), (math.nan, 0)],
+    ("failures", "full"), [(1, 2_000), (2, 4_000), (4, 16_000), (5, 30_000), (99, 30_000)]
 )
-def test_a_vendors_wish_counts_up_to_an_hour(asked_s: float, delay_ms: int) -> None:
-    assert backoff_ms("overloaded", ENDLESS, asked_s) == delay_ms
+def test_the_wait_grows_and_differs_between_jobs_and_never_within_one(failures: int, full: int) -> None:
+    waits = [backoff_ms(failures, f"app:s@{n}") for n in range(50)]
+
+    assert all(full // 2 <= wait <= full for wait in waits)
+    assert len(set(waits)) > 10
+    assert waits == [backoff_ms(failures, f"app:s@{n}") for n in range(50)]
 
 
-@pytest.mark.parametrize(("spent_ms", "delay_ms"), [(0, 30_000), (29_999, 30_000), (30_000, None)])
-def test_a_job_that_would_expire_before_its_next_attempt_has_none(
-    spent_ms: int, delay_ms: int | None
-) -> None:
-    assert backoff_ms("overloaded", CLAIM, 30, spent_ms=spent_ms) == delay_ms
+@pytest.mark.parametrize("budget", [3, 6])
+def test_a_job_runs_as_often_as_its_budget_says_and_deaths_cost_nothing_of_it(budget: int) -> None:
+    def verdict(*, charged: int, deaths: int) -> str:
+        claim = msgspec.structs.replace(CLAIM, attempt=charged + deaths, charged=charged)
+        return on_claim(claim, replayable=True, budget=budget).reason
 
-
-def test_without_a_wish_the_wait_grows_and_jitters() -> None:
-    for charged, full in ((1, 2_000), (2, 4_000)):
-        claim = msgspec.structs.replace(CLAIM, charged=charged)
-        delays = {backoff_ms("not_sent", claim, None) for _ in range(50)}
-        assert all(delay is not None and full // 2 <= delay <= full for delay in delays)
-        assert len(delays) > 1
-
-
-def test_only_what_may_pass_is_tried_again_and_only_within_the_budget() -> None:
-    assert backoff_ms("rejected", CLAIM, 1) is None
-    assert backoff_ms("overloaded", msgspec.structs.replace(CLAIM, charged=BUDGET), 1) is None
+    assert verdict(charged=budget, deaths=0) == ""
+    assert verdict(charged=budget, deaths=DEATHS) == ""
+    assert verdict(charged=1, deaths=budget + DEATHS) == "workers_died"
+    assert verdict(charged=budget + 1, deaths=0) == "attempts_exhausted"

@@ -188,8 +188,3 @@ def test_mistakes_in_the_configuration_file_are_said_before_anything_starts(home
     with platform(home, TURNWRIGHT_CONFIG=str(file)) as run:
         assert "turnwright.toml:1" in run.refused()
     assert not home.exists()
-
-
-def test_models_that_are_not_asked_yet_are_remarked_on_at_the_start(home: Path) -> None:
-    with platform(home, TURNWRIGHT_MODEL="offline,offline") as run:
-        wait_until(lambda: "agent default: only the first of its models is asked, offline" in run.output())

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from services.processors.agent.decisions import emit, interrupted, tool_call
 from services.processors.agent.rules import Rules
+from services.processors.agent.spend import SPEND, Caps, spent
 from services.processors.agent.state import AgentState, Turn, offsets, reduce
 from services.processors.contract import (
     CancelJob,
     Contract,
     Decision,
-    Emit,
     Moment,
     Processor,
     SettleJob,
     StartJob,
 )
-from services.streams.event import Event, EventInput, JobId
+from services.streams.event import Event, JobId
 from services.streams.vocabulary import (
     CancelRequested,
     InputReceived,
     LLMCancelRequested,
     LLMRequested,
     LLMSettled,
-    Payload,
-    ToolCall,
-    ToolRequested,
-    ToolSettled,
+    StreamPaused,
     TurnOutcome,
     TurnSettled,
     TurnStarted,
@@ -49,6 +47,8 @@ class Agent(Processor[AgentState]):
         consumes=frozenset(
             {
                 "stream.created",
+                "stream.paused",
+                "stream.resumed",
                 "input.received",
                 "input.withdrawn",
                 "turn.cancel_requested",
@@ -56,6 +56,7 @@ class Agent(Processor[AgentState]):
                 "turn.settled",
                 "llm.requested",
                 "llm.started",
+                "llm.attempt_failed",
                 "llm.cancel_requested",
                 "llm.settled",
                 "tool.requested",
@@ -65,6 +66,7 @@ class Agent(Processor[AgentState]):
         ),
         emits=frozenset(
             {
+                "stream.paused",
                 "turn.started",
                 "turn.settled",
                 "llm.requested",
@@ -119,7 +121,7 @@ class Agent(Processor[AgentState]):
         settled = LLMSettled(job=turn.job, outcome="cancelled", error="holder_silent")
         return (
             SettleJob(kind="llm", id=JobId(turn.job), token=turn.attempt),
-            _emit("llm.settled", settled),
+            emit("llm.settled", settled),
         )
 
     # Inputs
@@ -149,7 +151,7 @@ class Agent(Processor[AgentState]):
         batch = self._batch(state)
         if not batch:
             return ()
-        return (_emit("turn.started", TurnStarted(turn=state.turns + 1, inputs=batch)),)
+        return (emit("turn.started", TurnStarted(turn=state.turns + 1, inputs=batch)),)
 
     def _batch(self, state: AgentState) -> tuple[int, ...]:
         """The inputs of the next turn: one; or all up to the last `collect`; or all of a debounce window."""
@@ -182,9 +184,23 @@ class Agent(Processor[AgentState]):
             agent=state.agent,
             config=rules.config_hash,
         )
-        return (
-            _emit("llm.requested", asked),
+        owed = (
+            emit("llm.requested", asked),
             StartJob(kind="llm", id=job, expires_ms=rules.job_expires_ms),
+        )
+        if state.is_paused or not self.caps(state, moment.now_ms).reached:
+            return owed
+        # The request is owed, and not started before a person resumes the session.
+        return (*owed, emit("stream.paused", StreamPaused(reason=SPEND, by="agent")))
+
+    def caps(self, state: AgentState, now_ms: int) -> Caps:
+        """What the session may use in an hour, and what of it was used at `now_ms`."""
+        rules, used = self._rules_of(state.agent), spent(state.hour, now_ms)
+        return Caps(
+            tokens=used.tokens,
+            most_tokens=rules.max_tokens_per_hour,
+            microusd=used.microusd,
+            most_microusd=rules.max_microusd_per_hour,
         )
 
     def _on_llm(self, state: AgentState, turn: Turn, settled: LLMSettled) -> Sequence[Decision]:
@@ -202,7 +218,7 @@ class Agent(Processor[AgentState]):
         return [
             one
             for i, call in enumerate(settled.tool_calls)
-            for one in _tool(turn, call, JobId(f"{settled.job}.{i}"), rules.job_expires_ms)
+            for one in tool_call(turn, call, JobId(f"{settled.job}.{i}"), rules.job_expires_ms)
         ]
 
     def _settle(
@@ -217,7 +233,7 @@ class Agent(Processor[AgentState]):
             reason=reason,
             trace_id=turn.trace[3:35] if turn.trace else "",
         )
-        return (_emit("turn.settled", settled),)
+        return (emit("turn.settled", settled),)
 
     # Stopping
 
@@ -227,7 +243,7 @@ class Agent(Processor[AgentState]):
             unsent = TurnSettled(
                 turn=state.turns + 1, outcome="cancelled", inputs=offsets(state.pending), reason="queued"
             )
-            decisions.append(_emit("turn.settled", unsent))
+            decisions.append(emit("turn.settled", unsent))
         if state.turn is not None and asked.turn in (0, state.turn.n):
             decisions += self._stop(state, state.turn, "cancelled", moment)
         return decisions
@@ -242,20 +258,20 @@ class Agent(Processor[AgentState]):
                 deadline=moment.now_ms + CANCEL_WAIT_MS,
                 then="superseded" if then == "superseded" else "cancelled",
             )
-            return (_emit("llm.cancel_requested", stop), CancelJob(JobId(turn.job)))
+            return (emit("llm.cancel_requested", stop), CancelJob(JobId(turn.job)))
         if turn.phase == "llm":
             unsent = LLMSettled(job=turn.job, outcome="cancelled", error="not_started")
             return (
                 SettleJob(kind="llm", id=JobId(turn.job), token=0),
-                _emit("llm.settled", unsent),
+                emit("llm.settled", unsent),
                 *end,
             )
-        return (*_interrupt(turn), *end)
+        return (*interrupted(turn), *end)
 
     def _stop_for_good(self, turn: Turn) -> Sequence[Decision]:
         """Who cancels while a steered run is being stopped wants the turn to end, not to go on with more."""
         stop = LLMCancelRequested(job=turn.job, deadline=turn.cancel_by, then="cancelled")
-        return (_emit("llm.cancel_requested", stop),)
+        return (emit("llm.cancel_requested", stop),)
 
     def _hand_on(self, state: AgentState, turn: Turn) -> Sequence[Decision]:
         """End `turn` unanswered; its inputs and the waiting `steer` ones form the next."""
@@ -266,28 +282,4 @@ class Agent(Processor[AgentState]):
             turn=turn.n, outcome="superseded", inputs=(), usage=turn.usage, reason="steered"
         )
         began = TurnStarted(turn=state.turns + 1, inputs=tuple(sorted({*turn.inputs, *steering})))
-        return (_emit("turn.settled", settled), _emit("turn.started", began))
-
-
-def _tool(turn: Turn, call: ToolCall, job: JobId, expires_ms: int) -> Sequence[Decision]:
-    asked = ToolRequested(turn=turn.n, job=job, call=call.id, name=call.name, arguments=call.arguments)
-    return (
-        _emit("tool.requested", asked),
-        StartJob(kind="tool", id=job, tool=call.name, expires_ms=expires_ms),
-    )
-
-
-def _interrupt(turn: Turn) -> list[Decision]:
-    """Settle every open tool call, so that the history stays sendable."""
-    decisions: list[Decision] = []
-    for job, attempt in turn.tools.items():
-        effect = "effect unknown" if attempt else "never started"
-        settled = ToolSettled(
-            job=job, outcome="interrupted", result=f"interrupted: {effect}", error="interrupted"
-        )
-        decisions += [SettleJob(kind="tool", id=JobId(job), token=attempt), _emit("tool.settled", settled)]
-    return decisions
-
-
-def _emit(type: str, payload: Payload) -> Emit:
-    return Emit(EventInput.of(type, payload))
+        return (emit("turn.settled", settled), emit("turn.started", began))

@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from services.processors.agent.spend import Bucket, with_usage
 from services.streams.event import Event
 from services.streams.vocabulary import (
+    AttemptEnded,
     InputReceived,
     InputWithdrawn,
     JobStarted,
@@ -56,7 +58,8 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     """State of one session.
 
     `first_at`..`last_at`: when the inputs of the open debounce window came; `window` the last of them, 0 for
-    none. What came while a turn was running belongs to no window.
+    none. What came while a turn was running belongs to no window. `hour` is what was used lately; a person who
+    resumes the session clears it.
     """
 
     agent: str = "default"
@@ -71,6 +74,8 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     alone: int = 0
     human: bool = False
     usage: Usage = Usage()
+    hour: tuple[Bucket, ...] = ()
+    is_paused: bool = False
 
     @property
     def waiting(self) -> int:
@@ -91,6 +96,10 @@ def reduce(state: AgentState, event: Event) -> AgentState:
             return _turn_started(state, event)
         case "turn.settled":
             return _turn_settled(state, event.decode(TurnSettled))
+        case "stream.paused":
+            return _with(state, is_paused=True)
+        case "stream.resumed":
+            return _with(state, is_paused=False, hour=())
         case _:
             return state if state.turn is None else _in_turn(state, state.turn, event)
 
@@ -117,12 +126,15 @@ def _in_turn(state: AgentState, turn: Turn, event: Event) -> AgentState:
                 since=event.created_at,
             )
             return _with(state, turn=changed)
+        case "llm.attempt_failed":
+            failed = event.decode(AttemptEnded)
+            return _used(state, turn, failed.usage, event.created_at) if failed.job == turn.job else state
         case "llm.settled":
             settled = event.decode(LLMSettled)
             if settled.job != turn.job:
                 return state
-            usage = turn.usage.plus(settled.usage)
-            return _with(state, turn=_turn(turn, phase="decide", usage=usage, attempt=-1))
+            changed = _turn(turn, phase="decide", attempt=-1)
+            return _used(state, changed, settled.usage, event.created_at)
         case "tool.requested":
             job = event.decode(ToolRequested).job
             changed = _turn(turn, phase="tools", tools={**turn.tools, job: 0}, since=event.created_at)
@@ -170,6 +182,13 @@ def _turn_settled(state: AgentState, settled: TurnSettled) -> AgentState:
         left = without(state.pending, settled.inputs)
         return _with(state, pending=left, turns=max(state.turns, settled.turn))
     return _with(state, turn=None, usage=state.usage.plus(settled.usage))
+
+
+def _used(state: AgentState, turn: Turn, usage: Usage, now: int) -> AgentState:
+    """Paid for is paid for, whether the attempt came to something or not."""
+    return _with(
+        state, turn=_turn(turn, usage=turn.usage.plus(usage)), hour=with_usage(state.hour, usage, now)
+    )
 
 
 def _started(turn: Turn, started: JobStarted, now: int) -> Turn:

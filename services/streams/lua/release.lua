@@ -1,6 +1,7 @@
 -- release: an attempt ended without an outcome; the job is due again. Records why.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 job(hash)
--- ARGV 1 header: {op, again, id, kind, token, incarnation, stream, channel, delay_ms, free, error}
+-- ARGV 1 header: {op, again, id, kind, token, incarnation, stream, channel, delay_ms, free, error,
+--        extra: more fields of the event}
 -- Returns {retry_at, now} | {refused: late|type}
 local h = cjson.decode(ARGV[1])
 local bad = check_types({ { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' },
@@ -19,7 +20,8 @@ if not resumed and not (ours and tonumber(row[2]) == h.token) then
   return refuse('late')
 end
 local retry_at = now + h.delay_ms
-local payload = { job = h.id, error = h.error, retry_at = retry_at, free = h.free }
+local payload = h.extra or {}
+payload.job, payload.error, payload.retry_at, payload.free = h.id, h.error, retry_at, h.free
 local body = cjson.encode({ type = EVENTS[h.kind] .. '.attempt_failed', payload = payload })
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)

@@ -21,7 +21,7 @@ from services.processors.contract import (
     SettleJob,
     StartJob,
 )
-from services.processors.rows import Row, encode_row
+from services.processors.rows import Row, encode_row, left_behind
 from services.processors.unit import AnyProcessor, Fault, Unit, Watch, watch_nothing
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import JobKind
@@ -157,7 +157,7 @@ class _Pass:
         self.units = [unit for p in processors if (unit := self._open(p)) is not None]
         known = {p.contract.name for p in processors}
         self.others |= {
-            name: _left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
+            name: left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
         }
         self.named: set[str] = set()
         self.queue: deque[tuple[Event, list[Unit]]] = deque()
@@ -385,13 +385,6 @@ class _Pass:
             return unit.processor.wakes_at(unit.state)
         except Exception as error:
             raise Fault(unit.name, self.read_to, type(error).__name__) from error
-
-
-def _left_behind(row: Row, at: int) -> Row:
-    """A processor this worker does not have stays where it is while the others go on."""
-    return (
-        row if row.status == "parked" or row.offset is not None else msgspec.structs.replace(row, offset=at)
-    )
 
 
 def _traced(made: EventInput, cause: Event | None) -> EventInput:

@@ -51,3 +51,10 @@ def rows_of(fields: dict[str, bytes]) -> dict[str, Row]:
 def encode_row(row: Row) -> bytes:
     """The stored form."""
     return msgspec.json.encode(row)
+
+
+def left_behind(row: Row, at: int) -> Row:
+    """The row of a processor that a worker does not have: it stays where it is while the others go on."""
+    if row.status == "parked" or row.offset is not None:
+        return row
+    return msgspec.structs.replace(row, offset=at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -9,15 +10,28 @@ from flask import Flask
 
 from services.engine import Engine
 from services.settings import Settings, load_settings
+from services.telemetry.process import Telemetry, start_telemetry
 from tasks.celery import create_app as create_celery
 from tasks.hints import CeleryHints
 from web.app import WebLimits, create_app
 
 
-def web_app(settings: Settings | None = None, *, is_stopping: Callable[[], bool] = lambda: False) -> Flask:
-    """The WSGI application; live streams end once `is_stopping`. Raises: ConfigurationError, Unavailable."""
+def web_app(
+    settings: Settings | None = None,
+    *,
+    telemetry: Telemetry | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Flask:
+    """The WSGI application; live streams end once `is_stopping`. Raises: ConfigurationError, Unavailable.
+
+    Without `telemetry`, which its maker stops, there is one that ends with the process.
+    """
     settings = settings or load_settings()
-    engine = Engine(settings, CeleryHints(create_celery(), settings.namespace), is_stopping=is_stopping)
+    if telemetry is None:
+        telemetry = start_telemetry(settings.otel, "web")
+        atexit.register(telemetry.stop)
+    hints = CeleryHints(create_celery(), settings.namespace, telemetry.tracer)
+    engine = Engine(settings, hints, telemetry=telemetry, is_stopping=is_stopping)
     engine.wake.start()
     metrics = engine.metrics(version("turnwright"))
     limits = engine.config.limits
@@ -30,4 +44,6 @@ def web_app(settings: Settings | None = None, *, is_stopping: Callable[[], bool]
         is_stopping=is_stopping,
         metrics_open=settings.metrics_open,
         trusted_proxies=settings.trusted_proxies,
+        tracer=telemetry.tracer,
+        baggage_keys=engine.baggage_keys,
     )

@@ -15,6 +15,7 @@ from deploy.listening import bind
 from services.config import Limits, load_config
 from services.errors import TurnwrightError
 from services.logs import configure_logging
+from services.telemetry.process import Telemetry, start_telemetry
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,6 +28,7 @@ SHORT_THREADS = 32
 WAITING_CONNECTIONS = 1000
 
 _workers: list[Worker] = []
+_telemetry: list[Telemetry] = []
 
 
 def is_stopping() -> bool:
@@ -69,6 +71,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
             "control_socket_disable": True,
             "on_starting": lambda server: configure_logging(self._settings, "web"),
             "post_fork": _bind_to_arbiter,
+            "worker_exit": _flush,
         }
         if os.path.isdir("/dev/shm"):
             # Its heartbeat file must not depend on a disk.
@@ -80,10 +83,17 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
         from deploy.composition import web_app
 
         try:
-            return web_app(self._settings, is_stopping=is_stopping)
+            telemetry = start_telemetry(self._settings.otel, "web")
+            _telemetry[:] = [telemetry]
+            return web_app(self._settings, telemetry=telemetry, is_stopping=is_stopping)
         except TurnwrightError as error:
             # Said without a traceback, and ends the arbiter instead of being tried for ever.
             raise AppImportError(str(error)) from error
+
+
+def _flush(server: Arbiter, worker: Worker) -> None:
+    for telemetry in _telemetry:
+        telemetry.stop()
 
 
 def _bind_to_arbiter(server: Arbiter, worker: Worker) -> None:

@@ -33,6 +33,7 @@ from services.settings import Settings, store_addresses
 from services.streams.admission import Guard, admit, await_store, inspect_store, is_accepting
 from services.streams.log import Log
 from services.streams.store import Store
+from services.telemetry.process import Telemetry
 from services.tokens import Tokens
 
 HEARTBEATS_MISSED = 3
@@ -42,16 +43,23 @@ DEFAULT_PROMPT = "You are a helpful assistant."
 
 
 class Engine:
-    """Everything a process needs, web or worker. `port` is where its hints go.
+    """Everything a process needs, web or worker. `port` is where its hints go, `telemetry` is stopped by its maker.
 
     Waits a while for a store that is away, unless `is_stopping`. Raises: ConfigurationError, Unavailable.
     """
 
     def __init__(
-        self, settings: Settings, port: HintPort, *, is_stopping: Callable[[], bool] = lambda: False
+        self,
+        settings: Settings,
+        port: HintPort,
+        *,
+        telemetry: Telemetry | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
+        self.telemetry = telemetry or Telemetry()
         self.config: Config = load_config(settings.config_path)
+        self.baggage_keys = frozenset(self.config.telemetry.baggage)
         self.store = Store(store_addresses(settings)[0])
         await_store(self.store, within_s=STORE_WAIT_S, is_stopping=is_stopping)
         self.keys = admit(self.store, settings.namespace)
@@ -74,6 +82,7 @@ class Engine:
             most_waiting=self.config.limits.max_pending_inputs,
             woken=lambda stream: self.wake.hint("advance", stream),
             guard=Guard(self.store).check,
+            tracer=self.telemetry.tracer,
         )
         self.agent = Agent(self._rules)
         breaker = Breaker(

@@ -19,8 +19,11 @@ import structlog
 from services.errors import Invalid
 from services.log_lines import Line, as_console, as_json, describe_error, redacted
 from services.settings import LOG_LEVELS, LogFormat, LogLevel, Settings
+from services.telemetry.context import current, session
 
 _ROOT = "turnwright"
+# Says of every export that fails what `telemetry` says once a minute, with the address.
+_MUTE = "opentelemetry."
 _NUMBERS: Mapping[LogLevel, int] = dict(
     zip(LOG_LEVELS, (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.FATAL), strict=True)
 )
@@ -37,6 +40,7 @@ def configure_logging(settings: Settings, component: str) -> None:
     becomes a fatal line.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: not record.name.startswith(_MUTE))
     handler.setFormatter(_LineFormatter(settings.log_format, role=component))
     for name in list(logging.root.manager.loggerDict):
         known = logging.getLogger(name)
@@ -122,6 +126,17 @@ def _described(_logger: object, _method: str, line: MutableMapping[str, Any]) ->
     return line
 
 
+def _placed(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whose work a line is about: the trace, and the session where there is one."""
+    trace = current()
+    if trace is not None:
+        line.setdefault("trace_id", trace.trace_id)
+        line.setdefault("span_id", trace.span_id)
+    if own := session():
+        line.setdefault("session", own)
+    return line
+
+
 def _redacted(_logger: object, _method: str, line: MutableMapping[str, Any]) -> tuple[tuple[Line], Line]:
     """Last: what leaves here is what is written. Reads like a call of the standard logger."""
     try:
@@ -133,6 +148,7 @@ def _redacted(_logger: object, _method: str, line: MutableMapping[str, Any]) -> 
 _CHAIN = (
     structlog.stdlib.filter_by_level,
     structlog.contextvars.merge_contextvars,
+    _placed,
     _described,
     _redacted,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from services.errors import ConfigurationError, Unavailable
+from services.telemetry.otel import CONTENTS, Content, Otel, read_otel
 from services.variables import (
     Destination,
     Network,
@@ -75,7 +76,8 @@ class Settings:
 
     `port` None: 8080, or the next free one. `store_url`, `broker_url` None: the embedded one. `url` is
     the server the CLI talks to, None: the local one. `callback_secrets` empty: those of the store.
-    `test_*` and `timings` are for tests.
+    `otel` is what the OTEL_* variables decide here; the SDK reads the rest of them. `test_*` and `timings`
+    are for tests.
     """
 
     home: Path
@@ -97,6 +99,8 @@ class Settings:
     log_level: LogLevel
     log_format: LogFormat
     openai_key_found: bool
+    trace_content: Content
+    otel: Otel
     test_store_url: str | None = field(repr=False)
     test_faults: Path | None
     test_shortcuts: bool
@@ -112,6 +116,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     reader = _Reader(environ)
     read, read_secret = reader.read, reader.read_secret
     store_url = read_secret("STORE_URL", store_url_of)
+    otel, problems = read_otel(environ)
+    reader.note(problems)
     settings = Settings(
         home=read("HOME", data_folder, None) or reader.parse("HOME", data_folder, ".turnwright") or Path("/"),
         host=read("HOST", host_of, "127.0.0.1"),
@@ -132,6 +138,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         log_level=read("LOG_LEVEL", one_of(LOG_LEVELS), "info"),
         log_format=read("LOG_FORMAT", one_of(LOG_FORMATS), _format_here()),
         openai_key_found=bool(environ.get("OPENAI_API_KEY", "").strip()),
+        trace_content=read("TRACE_CONTENT", one_of(CONTENTS), "none"),
+        otel=otel,
         test_store_url=read_secret("TEST_STORE_URL", store_url_of),
         test_faults=read("TEST_FAULTS", existing_folder, None),
         test_shortcuts=read("TEST_SHORTCUTS", flag_of, True),
@@ -203,6 +211,9 @@ class _Reader:
         except ValueError as wrong:
             self._report(name, str(wrong))
             return None
+
+    def note(self, problems: Sequence[str]) -> None:
+        self._problems += problems
 
     def check(self, settings: Settings) -> None:
         token_given = any(self._text(name) for name in ("API_TOKEN", "API_TOKEN_FILE"))

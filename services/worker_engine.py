@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -11,6 +10,7 @@ from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
 from services.jobs.claims import Claims
 from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease, host_id, is_proven_dead
+from services.jobs.observer import Observer
 from services.jobs.orphans import Orphans
 from services.jobs.running import Running
 from services.jobs.slots import Slots
@@ -25,6 +25,7 @@ from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer
 from services.settings import Settings
 from services.streams.keys import KINDS
+from services.telemetry.process import Telemetry
 from services.tools.jobs import ToolJobs
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
@@ -36,9 +37,14 @@ class WorkerEngine(Engine):
     """The engine of a worker process: with a lease, a relay, and the runs it holds."""
 
     def __init__(
-        self, settings: Settings, port: HintPort, *, is_stopping: Callable[[], bool] = lambda: False
+        self,
+        settings: Settings,
+        port: HintPort,
+        *,
+        telemetry: Telemetry | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(settings, port, is_stopping=is_stopping)
+        super().__init__(settings, port, telemetry=telemetry, is_stopping=is_stopping)
         self._is_stopping = is_stopping
         timings = settings.timings
         self.slots = Slots(settings.slots)
@@ -48,7 +54,7 @@ class WorkerEngine(Engine):
             ttl_s=timings.lease_ttl_s,
             renew_s=timings.lease_renew_s,
             beat=self._beat,
-            lost=lambda: os._exit(REVOKED_EXIT),
+            lost=lambda: self.telemetry.leave(REVOKED_EXIT),
         )
         incarnation = self.lease.incarnation
         self.claims = Claims(self.log, incarnation, delivery_lease_s=timings.delivery_lease_s)
@@ -101,6 +107,7 @@ class WorkerEngine(Engine):
                 keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
                 delivery_lease_s=self.settings.timings.delivery_lease_s,
                 is_dead=partial(is_proven_dead, host=host_id()),
+                committed=Observer(self.telemetry.tracer).committed,
             ),
             runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliveries()},
             deliverer=StreamDeliverer(self.log),
@@ -111,6 +118,7 @@ class WorkerEngine(Engine):
             reporter=LogReporter(),
             faults=self.faults,
             shortcuts=self.settings.test_shortcuts,
+            tracer=self.telemetry.tracer,
         )
 
     def _deliveries(self) -> Deliveries:
@@ -135,7 +143,7 @@ class WorkerEngine(Engine):
 
     def _restart(self, age_s: float) -> None:
         self.logger.fatal("thread_stuck", seconds=round(age_s, 1))
-        os._exit(STUCK_EXIT)
+        self.telemetry.leave(STUCK_EXIT)
 
     def _beat(self) -> Heartbeat:
         versions = {name: p.contract.version for name, p in self.registry.all().items()}
@@ -168,6 +176,7 @@ class WorkerEngine(Engine):
             self.logger.warning("lease_not_returned", error=type(error).__name__)
         self.wake.stop()
         self.store.close()
+        self.telemetry.stop()
 
 
 class LogReporter:

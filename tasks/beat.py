@@ -10,6 +10,7 @@ from celery.beat import Scheduler
 from services.engine import Engine, attacher_of, relay_of
 from services.errors import TurnwrightError
 from services.settings import load_settings
+from services.telemetry.process import start_telemetry
 from tasks.hints import CeleryHints
 
 
@@ -19,7 +20,9 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
     def setup_schedule(self) -> None:
         """Put the engine together."""
         settings = load_settings()
-        self._engine = Engine(settings, CeleryHints(self.app, settings.namespace))
+        telemetry = start_telemetry(settings.otel, "beat")
+        hints = CeleryHints(self.app, settings.namespace, telemetry.tracer)
+        self._engine = Engine(settings, hints, telemetry=telemetry)
         self._relay = relay_of(self._engine)
         self._attacher = attacher_of(self._engine)
         self._engine.wake.start()
@@ -38,6 +41,7 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         self._attacher.stop()
         self._engine.wake.stop()
         self._engine.store.close()
+        self._engine.telemetry.stop()
 
     @property
     def info(self) -> str:

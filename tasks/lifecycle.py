@@ -15,6 +15,7 @@ from celery.worker import state
 from services.errors import ConfigurationError, TurnwrightError
 from services.logs import configure_logging, get_logger
 from services.settings import load_settings
+from services.telemetry.process import start_telemetry
 from services.worker_engine import WorkerEngine
 from tasks.hints import CeleryHints
 
@@ -34,8 +35,9 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
         app = worker.app  # type: ignore[attr-defined]
         try:
             settings = load_settings()
-            hints = CeleryHints(app, settings.namespace)
-            app.engine = WorkerEngine(settings, hints, is_stopping=_is_told_to_stop)
+            telemetry = start_telemetry(settings.otel, "worker")
+            hints = CeleryHints(app, settings.namespace, telemetry.tracer)
+            app.engine = WorkerEngine(settings, hints, telemetry=telemetry, is_stopping=_is_told_to_stop)
             app.engine.start()
         except TurnwrightError as error:
             state.maybe_shutdown()

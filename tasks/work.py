@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import time
 
 from celery import Celery, Task
 
 from services.errors import Revoked
 from services.jobs.incarnation import REVOKED_EXIT
+from services.jobs.received import Received
 from services.streams.keys import KINDS, Kind
+from services.telemetry.context import read_baggage, read_trace
 
 ID_LIMIT = 300
+# Headers of a hint: what it follows from, and when it was sent (epoch ms).
+PARENT, BAGGAGE, SENT_MS = "traceparent", "baggage", "sent_ms"
 
 
 def define_tasks(app: Celery) -> None:
@@ -33,9 +37,24 @@ def _define(app: Celery, kind: Kind) -> None:
         id = args[1] if len(args) == 2 else None
         if not isinstance(id, str) or not 0 < len(id) <= ID_LIMIT or not id.isascii():
             return
+        engine = self.app.engine
+        if engine is None:
+            return
         try:
-            engine = self.app.engine
-            if engine is not None:
-                engine.worker.handle(kind, id)
+            engine.worker.handle(kind, id, _received(self, engine.baggage_keys))
         except Revoked:
-            os._exit(REVOKED_EXIT)
+            engine.telemetry.leave(REVOKED_EXIT)
+
+
+def _received(task: Task, allowed: frozenset[str]) -> Received:
+    """What the headers say, whoever wrote them."""
+    request = task.request
+    sent_ms = request.get(SENT_MS)
+    waited_ms = time.time_ns() // 1_000_000 - sent_ms if isinstance(sent_ms, int) else 0
+    trace = read_trace(request.get(PARENT), read_baggage(request.get(BAGGAGE), allowed))
+    message = request.get("id")
+    return Received(
+        trace=trace,
+        waited_ms=waited_ms if 0 < waited_ms < 86_400_000 else 0,
+        message=message[:64] if isinstance(message, str) else "",
+    )

@@ -11,7 +11,8 @@ from werkzeug.routing import BaseConverter
 
 from services.sessions.facade import Sessions
 from services.sessions.values import SESSION_ID
-from web import connections, gate, problems
+from services.telemetry.tracer import NoTracer, Tracer
+from web import connections, gate, problems, tracing
 from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
 from web.inputs import inputs_blueprint
@@ -50,12 +51,14 @@ def create_app(
     is_stopping: Callable[[], bool] = lambda: False,
     metrics_open: bool = False,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
+    tracer: Tracer | None = None,
+    baggage_keys: frozenset[str] = frozenset(),
 ) -> Flask:
     """Build the application.
 
     `readiness` says whether prompts can be accepted; `metrics` is the Prometheus text. Once `is_stopping`
     turns true, live streams and waiting prompts end within a second. Peers in `trusted_proxies` may set
-    X-Forwarded-For and -Proto.
+    X-Forwarded-For and -Proto. Of a caller's baggage `baggage_keys` travel on.
     """
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -64,6 +67,7 @@ def create_app(
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
     gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
+    tracing.register(app, tracer or NoTracer(), baggage_keys=baggage_keys)
     app.after_request(_secure)
     connections.register(app)
     app.register_blueprint(prompts_blueprint(sessions.prompts, live, longest_wait_s=limits.longest_wait_s))

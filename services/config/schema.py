@@ -51,6 +51,7 @@ _CAP_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 1}
 _USD_CAP_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0.000_001, "maximum": 1_000_000}
 _PRICE_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1_000_000}
 
+BaggageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
 AgentName = Annotated[str, Field(pattern=f"^{AGENT_PATTERN}$")]
 Name = Annotated[str, AfterValidator(_name_of), WithJsonSchema(_text(_NAME_PATTERN))]
 ModelName = Annotated[str, AfterValidator(model_of), WithJsonSchema(_text(MODEL_PATTERN))]
@@ -167,6 +168,16 @@ class Retention(_Table):
     """How long the record of a settled job is kept."""
 
 
+class TelemetryConfig(_Table):
+    """`[telemetry]`: what travels with a trace."""
+
+    baggage: Annotated[tuple[BaggageKey, ...], Field(strict=False, max_length=16)] = (
+        "gen_ai.conversation.id",
+        "gen_ai.agent.name",
+    )
+    """Keys of a caller's W3C baggage that are kept, stored with events and copied to spans. Never secrets."""
+
+
 class Attachment(_Table):
     """One of `[[processors]]`: an installed processor and the streams it follows."""
 
@@ -186,6 +197,7 @@ class Config(_Table):
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
     prices: Mapping[ModelName, PriceConfig] = Field(default_factory=dict)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
 
     @field_serializer("agents")

@@ -8,14 +8,16 @@ import time
 from services.jobs.slots import Slots
 from services.streams.event import JobId
 from services.streams.keys import JobKind
+from services.telemetry.tracer import Span
 
 
 class Errand:
     """One thread's errand. `jobs` are in hand: each from before it is claimed, at least until it is settled."""
 
-    def __init__(self, errands: Errands, slots: Slots) -> None:
+    def __init__(self, errands: Errands, slots: Slots, span: Span | None = None) -> None:
         self._errands = errands
         self._slots = slots
+        self._span = span
         self._slot: JobKind | None = None
         self.jobs: frozenset[JobId] = frozenset()
 
@@ -32,8 +34,15 @@ class Errand:
         self._errands.reducing[threading.get_ident()] = time.monotonic()
 
     def waits(self) -> None:
-        """The reduction is over; what follows may take long."""
+        """The reduction is over; what follows may take long, and no span stays open for it."""
         self._errands.reducing.pop(threading.get_ident(), None)
+        if self._span is not None:
+            self._span.end()
+
+    def fails(self, error: BaseException) -> None:
+        """What was hinted could not be done."""
+        if self._span is not None:
+            self._span.fail(type(error).__name__)
 
     def close(self) -> None:
         """Give everything back."""
@@ -52,9 +61,9 @@ class Errands:
         self._open: dict[int, Errand] = {}
         self.reducing: dict[int, float] = {}
 
-    def begin(self) -> Errand:
-        """A new errand of the calling thread. Close it."""
-        errand = Errand(self, self._slots)
+    def begin(self, span: Span | None = None) -> Errand:
+        """A new errand of the calling thread, under the `span` of a hint. Close it."""
+        errand = Errand(self, self._slots, span)
         self._open[id(errand)] = errand
         return errand
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from services.streams.keys import Keys, Kind
+from services.telemetry.context import Trace, current
 
 NEAR_MS = 2_000
 FLUSH = 200
@@ -25,11 +26,18 @@ SAME_S = 0.05
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """Look here now. `id` is a stream for `advance` and `deliver`, a job for `llm` and `tool`."""
+    """Look here now. `id` is a stream for `advance` and `deliver`, a job for `llm` and `tool`.
+
+    `cause` is what it follows from; None for what a relay found.
+    """
 
     kind: Kind
     shard: int
     id: str
+    cause: Trace | None = None
+
+
+Look = tuple[Kind, str]
 
 
 class HintPort(Protocol):
@@ -58,10 +66,11 @@ class Wake:
         self._keys, self._port, self._free, self._failed = keys, port, free, failed
         self._clock = clock
         self.enabled = enabled
-        self._queue: dict[Hint, bool] = {}
+        self._queue: dict[Look, Hint] = {}
         # When each hint's timer ends; the heap also keeps ends that were moved since.
-        self._ends: dict[Hint, float] = {}
+        self._ends: dict[Look, float] = {}
         self._timers: list[tuple[float, int, Hint]] = []
+        self.dropped = 0
         self._count = itertools.count()
         self._changed = threading.Condition()
         self._stopped = False
@@ -86,7 +95,7 @@ class Wake:
     def relay(self, kind: Kind, id: str) -> None:
         """Like `hint`, also where shortcuts are off: what a relay found overdue."""
         with self._changed:
-            self._enqueue(Hint(kind, self._keys.shard(id), id))
+            self._enqueue(Hint(kind, self._keys.shard(id), id, current()))
             self._changed.notify()
 
     def at(self, kind: Kind, id: str, at_ms: int, *, now_ms: int) -> None:
@@ -96,20 +105,22 @@ class Wake:
             return
         with self._changed:
             ends = self._clock() + max(0, wait_ms) / 1000
-            hint = Hint(kind, self._keys.shard(id), id)
+            hint = Hint(kind, self._keys.shard(id), id, current())
             # Relays arm the same again each round, a little off; another time takes the place of the last.
-            is_armed = abs(self._ends.get(hint, -math.inf) - ends) < SAME_S
+            is_armed = abs(self._ends.get((kind, id), -math.inf) - ends) < SAME_S
             if is_armed or len(self._timers) >= MOST_WAITING:
                 return
-            self._ends[hint] = ends
+            self._ends[kind, id] = ends
             heapq.heappush(self._timers, (ends, next(self._count), hint))
             self._changed.notify()
 
     def _enqueue(self, hint: Hint) -> None:
-        self._queue[hint] = True
+        # The first cause is the one that has waited longest.
+        self._queue.setdefault((hint.kind, hint.id), hint)
         # A broker that is away for long: what is dropped is found by the relays.
         while len(self._queue) > MOST_WAITING:
             del self._queue[next(iter(self._queue))]
+            self.dropped += 1
 
     def _run(self) -> None:
         while True:
@@ -128,12 +139,13 @@ class Wake:
                 self._changed.wait(wait)
             while self._timers and self._timers[0][0] <= self._clock():
                 ends, _, hint = heapq.heappop(self._timers)
-                if self._ends.get(hint) == ends:
-                    del self._ends[hint]
+                look = (hint.kind, hint.id)
+                if self._ends.get(look) == ends:
+                    del self._ends[look]
                     self._enqueue(hint)
-            hints = list(self._queue)[:FLUSH]
+            hints = list(itertools.islice(self._queue.values(), FLUSH))
             for hint in hints:
-                del self._queue[hint]
+                del self._queue[hint.kind, hint.id]
             return hints
 
     def _publish(self, hints: list[Hint]) -> None:

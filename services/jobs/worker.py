@@ -14,10 +14,11 @@ from typing import Protocol
 from services.errors import Conflict, Overloaded, Revoked, TooLarge, TurnwrightError, Unavailable
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
-from services.jobs.due import Due, DueSets
+from services.jobs.due import Due, DueSets, Taken
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
+from services.jobs.received import UNTOLD, Received, take_up
 from services.jobs.slots import Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
@@ -26,6 +27,8 @@ from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind, Keys, Kind, is_job, stream_of
 from services.streams.vocabulary import JobStarted
+from services.telemetry.context import caused_by, work_for
+from services.telemetry.tracer import NoTracer, Span, Tracer
 
 DRAIN_S = 5.0
 DRAIN_ITEMS = 64
@@ -71,23 +74,30 @@ class Worker:
         reporter: Reporter,
         faults: Faults,
         shortcuts: bool = True,
+        tracer: Tracer | None = None,
     ) -> None:
         self._keys, self._due, self._claims, self._advancer = keys, due, claims, advancer
         self._runners, self._deliverer = runners, deliverer
         self._slots, self._wake = slots, wake
         self._incarnation, self._effect_of = incarnation, effect_of
         self._reporter, self._faults, self._shortcuts = reporter, faults, shortcuts
+        self._tracer = tracer or NoTracer()
         self._lookout = Lookout(due, slots)
         self.stopping = threading.Event()
         self.errands = Errands(slots)
 
-    def handle(self, kind: Kind, id: str) -> None:
+    def handle(self, kind: Kind, id: str, received: Received = UNTOLD) -> None:
         """Follow one hint, then take what else is due, bounded in items and seconds.
 
         Never raises for what the store or a stream did: the due sets keep what is owed. Raises: Revoked.
         """
+        span = take_up(self._tracer, kind, received)
+        with caused_by(span.trace if span else None):
+            self._errand(kind, id, span)
+            self._drain()
+
+    def _drain(self) -> None:
         ends = time.monotonic() + DRAIN_S
-        self._errand(kind, id)
         for _ in range(DRAIN_ITEMS):
             found = None if self.stopping.is_set() else self._next()
             if found is None:
@@ -98,15 +108,17 @@ class Worker:
             self._errand(found.kind, found.id)
         self._hand_over()
 
-    def _errand(self, kind: Kind, id: str) -> None:
-        if self.stopping.is_set():
-            return
-        errand = self.errands.begin()
+    def _errand(self, kind: Kind, id: str, span: Span | None = None) -> None:
+        work_for(span.trace if span else None, stream_of(id))
+        errand = self.errands.begin(span)
         try:
-            self._dispatch(kind, id, errand)
-        except Revoked:
+            if not self.stopping.is_set():
+                self._dispatch(kind, id, errand)
+        except Revoked as error:
+            errand.fails(error)
             raise
         except TurnwrightError as error:
+            errand.fails(error)
             self._reporter.failed(kind, id, error)
         finally:
             errand.close()
@@ -129,11 +141,12 @@ class Worker:
         shard = self._keys.shard(hinted)
         for taken in self._due.take("advance", shard, most=1, hinted=hinted):
             self._faults.at("advance.taken")
-            self._go_on(StreamId(taken.id), errand, takes=taken.takes)
+            self._go_on(StreamId(taken.id), errand, taken)
 
-    def _go_on(self, stream: StreamId, errand: Errand, *, takes: int = 0) -> None:
+    def _go_on(self, stream: StreamId, errand: Errand, taken: Taken) -> None:
         try:
-            advanced = self._advancer.advance(stream, self._claimer(errand), takes=takes)
+            claimer = self._claimer(errand)
+            advanced = self._advancer.advance(stream, claimer, takes=taken.takes, late_ms=taken.late_ms)
             self._faults.at("advance.committed")
             self._follow(stream, advanced, errand)
         except (NewerVersion, Conflict) as error:

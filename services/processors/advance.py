@@ -71,6 +71,20 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing | None = None
 
 
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit or a settlement did: `read` led to `written`, at `now` (epoch ms of the store).
+
+    `began_s` (epoch, this process's) and `late_ms`, how long the stream had been due, are 0 for a settlement.
+    """
+
+    stream: StreamId
+    read: Sequence[Event] = ()
+    written: Sequence[EventInput] = ()
+    now: int
+    began_s: float = 0.0
+    late_ms: int = 0
+
+
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A claimed job: who may settle it."""
 
@@ -85,7 +99,8 @@ class Advancer:
     """Advances streams in the name of one incarnation. Rows of settled jobs stay for `keep_jobs_s`.
 
     `clock`, in seconds, goes on while the machine sleeps: it tells how old a standing or a claim is. `is_dead`
-    tells of an incarnation whether its process is known to be gone.
+    tells of an incarnation whether its process is known to be gone. `committed` hears what was written, right
+    after; it never raises.
     """
 
     def __init__(
@@ -98,9 +113,11 @@ class Advancer:
         delivery_lease_s: float = 60.0,
         clock: Callable[[], float] = boot_s,
         is_dead: Callable[[str], bool] = lambda incarnation: False,
+        committed: Callable[[Committed], None] = lambda done: None,
     ) -> None:
         self._alone = threading.Lock()
         self._is_dead = is_dead
+        self._committed = committed
         self._log = log
         self._registry = registry
         self._reader = Reader(log, registry)
@@ -110,15 +127,18 @@ class Advancer:
         )
         self._clock = clock
 
-    def advance(self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0) -> Advanced:
+    def advance(
+        self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0, late_ms: int = 0
+    ) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
 
         `takes`: how often the stream was taken since its last commit; after three it runs in isolation, and
-        with plugins as soon as a process ended in a run with any.
+        with plugins as soon as a process ended in a run with any. `late_ms`: how long it had been due.
         Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
         """
         faults: list[Fault] = []
         for left in reversed(range(ATTEMPTS)):
+            began_s = time.time()
             loaded = self._reader.load(stream)
             if loaded.head == 0:
                 return Advanced()
@@ -144,6 +164,15 @@ class Advancer:
                 continue
             if isolation is not None and isolation.is_suspicious:
                 isolation.committed({*drawn.parked, *_parked_before(reading)})
+            done = Committed(
+                stream=stream,
+                read=reading.events,
+                written=drawn.events,
+                now=reply.now,
+                began_s=began_s,
+                late_ms=late_ms,
+            )
+            self._committed(done)
             return _advanced(drawn, reply, loaded.fields, taken=self._clock(), asked=asked)
         raise Conflict("rev")
 
@@ -254,6 +283,9 @@ class Advancer:
             if refusal.reason == "late":
                 return None
             raise
+        ridden = drawn.events if drawn is not None and reply.commit is not None else []
+        written = [*outcome, *ridden]
+        self._committed(Committed(stream=held.stream, written=written, now=reply.now))
         if reply.commit is None or drawn is None or standing is None:
             return Advanced(behind=True, now=reply.now)
         return _advanced(drawn, reply.commit, standing.fields, taken=self._clock(), asked=asked)

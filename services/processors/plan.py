@@ -352,7 +352,8 @@ class _Pass:
                 case CancelJob():
                     self.out.cancels.append(one)
                 case AppendTo():
-                    self.out.appends.append(one)
+                    traced = msgspec.structs.replace(one, event=_traced(one.event, event))
+                    self.out.appends.append(traced)
         out = self.out
         counts = (len(out.events), len(out.jobs), len(out.appends))
         check_decided(unit.name, counts=counts, appends=out.appends)
@@ -391,4 +392,5 @@ def _traced(made: EventInput, cause: Event | None) -> EventInput:
     """What follows from an event belongs to its trace and to its chain of causes."""
     if cause is None or (made.trace and made.cause):
         return made
-    return msgspec.structs.replace(made, trace=made.trace or cause.trace, cause=made.cause or cause.cause)
+    trace, baggage = (made.trace, made.baggage) if made.trace else (cause.trace, cause.baggage)
+    return msgspec.structs.replace(made, trace=trace, baggage=baggage, cause=made.cause or cause.cause)

@@ -10,6 +10,8 @@ from typing import NewType, TypeVar
 
 import msgspec
 
+from services.telemetry.context import Trace, read_trace
+
 StreamId = NewType("StreamId", str)
 JobId = NewType("JobId", str)
 Offset = int
@@ -18,7 +20,10 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The stored document. `payload` stays encoded until somebody asks for it."""
+    """The stored document. `payload` stays encoded until somebody asks for it.
+
+    `trace` is a W3C traceparent, `baggage` what of a W3C baggage header travels with it.
+    """
 
     type: str
     v: int = 1
@@ -26,6 +31,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str | None = None
     cause: tuple[str, ...] = ()
     trace: str | None = None
+    baggage: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +45,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     cause: tuple[str, ...] = ()
     trace: str | None = None
+    baggage: str | None = None
+
+    @property
+    def context(self) -> Trace | None:
+        """The trace it belongs to."""
+        return read_trace(self.trace, self.baggage)
 
     def decode(self, shape: builtins.type[P]) -> P:
         """Read the payload as `shape`; unknown fields are ignored."""
@@ -54,6 +66,7 @@ class EventInput(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     cause: tuple[str, ...] = ()
     trace: str | None = None
+    baggage: str | None = None
 
     @classmethod
     def of(
@@ -84,8 +97,15 @@ class EventInput(msgspec.Struct, frozen=True, kw_only=True):
                 key=self.key,
                 cause=self.cause,
                 trace=self.trace,
+                baggage=self.baggage,
             )
         )
+
+    def under(self, trace: Trace | None) -> EventInput:
+        """This input as part of `trace`, unless it belongs to one already."""
+        if trace is None or self.trace:
+            return self
+        return msgspec.structs.replace(self, trace=trace.parent, baggage=trace.baggage or None)
 
     def at(self, offset: Offset, created_at: int) -> Event:
         """The event this becomes once it is committed at `offset`."""
@@ -98,6 +118,7 @@ class EventInput(msgspec.Struct, frozen=True, kw_only=True):
             key=self.key,
             cause=self.cause,
             trace=self.trace,
+            baggage=self.baggage,
         )
 
 
@@ -116,4 +137,5 @@ def decode_entry(offset: Offset, created_at: int, body: bytes) -> Event:
         key=doc.key,
         cause=doc.cause,
         trace=doc.trace,
+        baggage=doc.baggage,
     )

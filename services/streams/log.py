@@ -17,6 +17,9 @@ from services.streams.event import Event, EventInput, Offset, StreamId, decode_e
 from services.streams.keys import Keys
 from services.streams.store import RefusedByScript, Store, translated
 from services.streams.tail import Tail
+from services.telemetry.context import current
+from services.telemetry.conventions import CONVERSATION_ID, EVENTS, SESSION_ID
+from services.telemetry.tracer import Attribute, NoTracer, Tracer, within
 
 SCAN_PAGE = 500
 TAIL_PAGE = 200
@@ -84,6 +87,7 @@ class Log:
 
     A stream with `most_waiting` inputs unread or pending takes no more external ones; 0 for no bound.
     `guard` raises Overloaded when the store takes no new inputs; what other streams send is not new.
+    What is appended belongs to the trace its caller works for, if any.
     """
 
     def __init__(
@@ -95,12 +99,14 @@ class Log:
         most_waiting: int = 0,
         woken: Callable[[StreamId], None] | None = None,
         guard: Callable[[], None] = lambda: None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.store = store
         self.keys = keys
         self._most_waiting = most_waiting
         self._idem_ms = idempotency_days * DAY_MS
         self._woken, self._guard = woken, guard
+        self._tracer = tracer or NoTracer()
 
     def append(
         self,
@@ -127,18 +133,6 @@ class Log:
             raise Invalid("events", f"must be 1 to {MOST_EVENTS} at once")
         if external and source is None:
             self._guard()
-        bodies = encode_bodies(self.store, self.keys, stream, inputs)
-        names = self._base(stream)
-        events = []
-        for one, body in zip(inputs, bodies, strict=True):
-            k = b = 0
-            if one.key:
-                names.append(self.keys.key(stream, one.key))
-                k = len(names)
-            if body.blob:
-                names.append(self.keys.blob(stream, body.blob))
-                b = len(names)
-            events.append({"k": k, "fp": fingerprint(one), "b": b, "id": body.blob})
         header: dict[str, object] = {
             "stream": stream,
             "channel": self.keys.tail_channel(stream),
@@ -152,11 +146,37 @@ class Log:
             "source": source[0] if source else "",
             "n": source[1] if source else 0,
             "idem_ms": self._idem_ms,
-            "events": events,
         }
+        parent = current()
+        if parent is None:
+            return self._append(stream, header, inputs, create)
+        facts: dict[str, Attribute] = {SESSION_ID: stream, CONVERSATION_ID: stream, EVENTS: len(inputs)}
+        with within(self._tracer.begin("append", parent=parent, attributes=facts), stream) as span:
+            traced = [one.under(span.trace) for one in inputs]
+            return self._append(stream, header, traced, create and create.under(span.trace))
+
+    def _append(
+        self,
+        stream: StreamId,
+        header: dict[str, object],
+        inputs: Sequence[EventInput],
+        create: EventInput | None,
+    ) -> Appended:
+        bodies = encode_bodies(self.store, self.keys, stream, inputs)
+        names = self._base(stream)
+        events = []
+        for one, body in zip(inputs, bodies, strict=True):
+            k = b = 0
+            if one.key:
+                names.append(self.keys.key(stream, one.key))
+                k = len(names)
+            if body.blob:
+                names.append(self.keys.blob(stream, body.blob))
+                b = len(names)
+            events.append({"k": k, "fp": fingerprint(one), "b": b, "id": body.blob})
         args: list[Arg] = [*([create.encode()] if create else []), *(body.text for body in bodies)]
         try:
-            done = self.store.write("append", names, header, args, Appended)
+            done = self.store.write("append", names, {**header, "events": events}, args, Appended)
         except RefusedByScript as refusal:
             raise _named(refusal, stream) from None
         if self._woken and not all(done.duplicates):

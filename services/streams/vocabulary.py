@@ -85,10 +85,14 @@ class CancelRequested(Payload, frozen=True):
 
 
 class TurnStarted(Payload, frozen=True):
-    """A turn began for `inputs`. `turn` counts from 1 in its stream."""
+    """A turn began for `inputs`. `turn` counts from 1 in its stream.
+
+    `debounced_ms`: how long the first of them had waited for more.
+    """
 
     turn: int
     inputs: tuple[int, ...]
+    debounced_ms: int = 0
 
 
 class LLMRequested(Payload, frozen=True):
@@ -230,7 +234,10 @@ class ToolSettled(Payload, frozen=True):
 
 
 class TurnSettled(Payload, frozen=True, omit_defaults=False):
-    """Once per turn. `inputs` are the offsets it answered; a superseded turn hands them on and lists none."""
+    """Once per turn. `inputs` are the offsets it answered; a superseded turn hands them on and lists none.
+
+    `started_at` is when it began, in epoch milliseconds; 0 for a turn that never did.
+    """
 
     turn: int
     outcome: TurnOutcome
@@ -239,6 +246,8 @@ class TurnSettled(Payload, frozen=True, omit_defaults=False):
     usage: Usage = Usage()
     reason: str = ""
     trace_id: str = ""
+    agent: str = ""
+    started_at: int = 0
 
 
 class Reply(Payload, frozen=True, kw_only=True):

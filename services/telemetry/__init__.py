@@ -1,0 +1,1 @@
+"""Seeing what happens from outside: traces, counters, and their way to a collector."""

@@ -1,0 +1,63 @@
+"""The span of a request: begun behind the gate, so that no stranger starts one, ended with the answer.
+
+Its name is the route's template. A caller's `traceparent` becomes its parent, allow-listed baggage goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from flask import Flask, Response, g, request
+
+from services.telemetry import conventions as names
+from services.telemetry.context import read_baggage, read_trace, work_for
+from services.telemetry.tracer import Span, Tracer
+
+_PARAMETER = re.compile(r"<(?:[^:>]*:)?([^>]+)>")
+
+
+def register(app: Flask, tracer: Tracer, *, baggage_keys: frozenset[str]) -> None:
+    """Trace the requests of `app`, but for health and metrics."""
+
+    def begin() -> None:
+        if request.endpoint is None or request.endpoint.startswith("health."):
+            return
+        trace = read_trace(
+            request.headers.get("traceparent"), read_baggage(request.headers.get("baggage"), baggage_keys)
+        )
+        route = _PARAMETER.sub(r"{\1}", request.url_rule.rule if request.url_rule else "")
+        session = str((request.view_args or {}).get("session", ""))
+        span = tracer.begin(
+            f"{request.method} {route}",
+            kind="server",
+            parent=trace,
+            attributes={
+                names.HTTP_METHOD: request.method,
+                names.HTTP_ROUTE: route,
+                names.URL_SCHEME: request.scheme,
+                **({names.SESSION_ID: session} if session else {}),
+            },
+        )
+        g.span, g.leave_span = span, span.enter()
+        work_for(span.trace, session)
+
+    def answer(response: Response) -> Response:
+        span: Span | None = g.get("span")
+        if span is not None:
+            span.set({names.HTTP_STATUS: response.status_code})
+            if response.status_code >= 500:
+                span.fail(str(response.status_code))
+        return response
+
+    def end(error: BaseException | None) -> None:
+        span: Span | None = g.pop("span", None)
+        if span is not None:
+            leave: Callable[[], None] = g.pop("leave_span")
+            leave()
+            work_for(None)
+            span.end()
+
+    app.before_request(begin)
+    app.after_request(answer)
+    app.teardown_request(end)

@@ -7,6 +7,7 @@ finds a higher `rev` and starts over.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec

@@ -25,6 +25,7 @@ from tests.benchmarks.length import measure_append, measure_session
 from tests.benchmarks.startup import measure_startup
 from tests.benchmarks.steady import measure_ack, measure_turn
 from tests.benchmarks.timer import measure_timer
+from tests.benchmarks.versus import measure_versus
 
 MEASUREMENTS: Mapping[str, Measurement] = {
     "ack": measure_ack,
@@ -35,6 +36,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "session": measure_session,
     "startup": measure_startup,
     "burst": measure_burst,
+    "versus": measure_versus,
 }
 QUICK_SHARE = 0.1
 

@@ -33,10 +33,11 @@ install:
 install-dev:
 	@VENV="$(VENV)" sh deploy/bootstrap.sh requirements-dev.lock
 
-# Pins the newest versions the *.in files allow, for every platform and Python at once. Needs uv.
+# Pins the newest versions that the *.in files and the extras of pyproject.toml allow, for every platform
+# and Python at once. Needs uv.
 LOCK = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 
 lock:
-	$(LOCK) requirements.in -o requirements.lock
-	$(LOCK) -c requirements.lock requirements-dev.in -o requirements-dev.lock
+	$(LOCK) --all-extras pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras -c requirements.lock requirements-dev.in pyproject.toml -o requirements-dev.lock

@@ -9,11 +9,8 @@ if TYPE_CHECKING:
 
 
 def openai_hint(settings: Settings) -> str:
-    """How to use the OpenAI key that was found; empty when it is in use, or nothing here can use it."""
-    from services.llm.registry import ProviderRegistry
-
-    if not settings.openai_key_found or any(name.startswith("openai:") for name in settings.models):
-        return ""
-    if "openai" not in ProviderRegistry().names():
+    """How to use the OpenAI key that was found; empty when it is in use, or there is none."""
+    found = settings.vendors["openai"].key is not None
+    if not found or any(name.startswith("openai:") for name in settings.models):
         return ""
     return "OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>"

@@ -29,7 +29,8 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
 
     Raises: ConfigurationError with all that is missing or broken.
     """
-    tools, providers, processors = ToolRegistry.installed(), ProviderRegistry(), installed()
+    tools, processors = ToolRegistry.installed(), installed()
+    providers = ProviderRegistry(vendors=settings.vendors)
     checks: tuple[Callable[[], object], ...] = (
         lambda: providers.check([m for agent in config.agents.values() for m in models_of(settings, agent)]),
         lambda: tools.check(agent.tools for agent in config.agents.values()),

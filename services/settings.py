@@ -46,6 +46,7 @@ LogFormat = Literal["console", "json"]
 
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "fatal")
 LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
+VENDORS = ("openai", "anthropic")
 
 _PREFIX = "TURNWRIGHT_"
 _SECRET_FILE_LIMIT = 65536
@@ -68,6 +69,15 @@ class Timings:
     delivery_lease_s: float = 60.0
     delivery_least_s: float = 20.0
     delivery_timeout_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorAccess:
+    """How a model vendor is reached. `problems` matter only to who uses a model of it."""
+
+    key: Secret | None = None
+    base_url: str | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +108,7 @@ class Settings:
     metrics_open: bool
     log_level: LogLevel
     log_format: LogFormat
-    openai_key_found: bool
+    vendors: Mapping[str, VendorAccess]
     trace_content: Content
     otel: Otel
     test_store_url: str | None = field(repr=False)
@@ -137,7 +147,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         metrics_open=read("METRICS_OPEN", flag_of, False),
         log_level=read("LOG_LEVEL", one_of(LOG_LEVELS), "info"),
         log_format=read("LOG_FORMAT", one_of(LOG_FORMATS), _format_here()),
-        openai_key_found=bool(environ.get("OPENAI_API_KEY", "").strip()),
+        vendors={name: _vendor_access(environ, name) for name in VENDORS},
         trace_content=read("TRACE_CONTENT", one_of(CONTENTS), "none"),
         otel=otel,
         test_store_url=read_secret("TEST_STORE_URL", store_url_of),
@@ -147,6 +157,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
     reader.check(settings)
     return settings
+
+
+def _vendor_access(environ: Mapping[str, str], vendor: str) -> VendorAccess:
+    """These names are the vendor's and may be set for other programs: a bad one must not stop ours."""
+    reader = _Reader(environ, prefix=f"{vendor.upper()}_")
+    return VendorAccess(
+        key=reader.read_secret("API_KEY", secret_of),
+        base_url=reader.read_secret("BASE_URL", web_url_of),
+        problems=reader.problems(),
+    )
 
 
 def find_config(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -182,8 +202,8 @@ class _Stores(msgspec.Struct, frozen=True):
 class _Reader:
     """Reads variables by name, and remembers which names exist and what was wrong."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str], *, prefix: str = _PREFIX) -> None:
+        self._environ, self._prefix = environ, prefix
         self._known: list[str] = []
         self._problems: list[str] = []
 
@@ -200,7 +220,7 @@ class _Reader:
         if not path:
             return value
         if self._text(name):
-            self._report(name, f"is given twice: unset it or {_PREFIX}{file_name}")
+            self._report(name, f"is given twice: unset it or {self._prefix}{file_name}")
             return None
         text = self.parse(file_name, _content_of, path)
         return None if text is None else self.parse(file_name, parse, text)
@@ -211,6 +231,9 @@ class _Reader:
         except ValueError as wrong:
             self._report(name, str(wrong))
             return None
+
+    def problems(self) -> tuple[str, ...]:
+        return tuple(self._problems)
 
     def note(self, problems: Sequence[str]) -> None:
         self._problems += problems
@@ -233,10 +256,10 @@ class _Reader:
             raise ConfigurationError(*self._problems)
 
     def _text(self, name: str) -> str:
-        return self._environ.get(_PREFIX + name, "").strip()
+        return self._environ.get(self._prefix + name, "").strip()
 
     def _report(self, name: str, wrong: str) -> None:
-        self._problems.append(f"{_PREFIX}{name}: {wrong}")
+        self._problems.append(f"{self._prefix}{name}: {wrong}")
 
 
 def _content_of(path: str) -> str:

@@ -1,6 +1,6 @@
-"""Which provider serves a model name: the built-in one and those that installed packages bring.
+"""Which provider serves a model name: the built-in ones and those that installed packages bring.
 
-A package is imported when its name is first used, so a broken one harms only those who name it.
+All are imported when their name is first used, so a broken package harms only those who name it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -16,10 +16,11 @@ from services.errors import ConfigurationError
 from services.llm.offline import NAME as OFFLINE
 from services.llm.offline import OfflineProvider
 from services.llm.provider import Provider
+from services.settings import VENDORS, VendorAccess
 
 GROUP = "turnwright.providers"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_COMING = ("openai", "anthropic")
+_BUILT_IN = (OFFLINE, *VENDORS)
 
 
 def installed_providers() -> Iterable[EntryPoint]:
@@ -30,19 +31,25 @@ def installed_providers() -> Iterable[EntryPoint]:
 class ProviderRegistry:
     """Resolves `offline` and `<provider>:<model>`; one provider per model name and process. Thread-safe.
 
-    A package can not replace `offline`.
+    `vendors` holds key and address of `openai` and `anthropic`. A package can not replace what is built in.
     """
 
-    def __init__(self, find: Callable[[], Iterable[EntryPoint]] = installed_providers) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Iterable[EntryPoint]] = installed_providers,
+        *,
+        vendors: Mapping[str, VendorAccess] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
+        self._vendors = {name: VendorAccess() for name in VENDORS} | dict(vendors or {})
         self._plugins: dict[str, list[EntryPoint]] = {}
         for plugin in find():
             self._plugins.setdefault(plugin.name, []).append(plugin)
         self._resolved: dict[str, tuple[Provider, str]] = {OFFLINE: (OfflineProvider(), "")}
 
     def names(self) -> tuple[str, ...]:
-        """All provider names that can be resolved, the built-in one first."""
-        return (OFFLINE, *sorted(self._plugins.keys() - {OFFLINE}))
+        """All provider names that can be resolved, the built-in ones first."""
+        return (*_BUILT_IN, *sorted(self._plugins.keys() - set(_BUILT_IN)))
 
     def resolve(self, name: str) -> tuple[Provider, str]:
         """The provider of a model name, and the model as the provider calls it.
@@ -71,6 +78,8 @@ class ProviderRegistry:
             raise ConfigurationError(f"model {name!r}: expected {OFFLINE!r} or '<provider>:<model>'")
         if provider_name == OFFLINE:
             raise ConfigurationError(f"model {name!r}: {OFFLINE!r} has no models; write just {OFFLINE!r}")
+        if provider_name in self._vendors:
+            return _vendor(provider_name, model, self._vendors[provider_name]), model
         plugin = self._plugin(name, provider_name)
         return _built(name, plugin, model), model
 
@@ -84,13 +93,21 @@ class ProviderRegistry:
         if found:
             return found[0]
         known = ", ".join(self.names())
-        if provider_name in _COMING:
-            problem = f"{provider_name!r} is not built in yet, it comes with the next release"
-        else:
-            near = difflib.get_close_matches(provider_name, self.names(), n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            problem = f"unknown provider {provider_name!r}{hint}"
-        raise ConfigurationError(f"model {name!r}: {problem}; installed: {known}")
+        near = difflib.get_close_matches(provider_name, self.names(), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ConfigurationError(
+            f"model {name!r}: unknown provider {provider_name!r}{hint}; installed: {known}"
+        )
+
+
+def _vendor(name: str, model: str, access: VendorAccess) -> Provider:
+    if name == "openai":
+        from services.llm.vendors.openai import OpenAIProvider
+
+        return OpenAIProvider(model, access)
+    from services.llm.vendors.anthropic import AnthropicProvider
+
+    return AnthropicProvider(model, access)
 
 
 def _built(name: str, plugin: EntryPoint, model: str) -> Provider:

@@ -243,7 +243,7 @@ class HTTPProviderSuite(ProviderSuite):
     def test_usage_is_mapped(self, provider: Provider) -> None:
         pieces = list(provider.stream(REQUEST, CountingCall()))
         usage = next(piece for piece in pieces if isinstance(piece, TokenUsage))
-        assert usage == TokenUsage(input=7, output=3, cached=2, reasoning=1)
+        assert usage == TokenUsage(input=7, output=3, cached=2, cache_write=1, reasoning=1)
 
     def test_an_answer_without_usage_is_still_an_answer(self, provider: Provider, server: LLMServer) -> None:
         server.will(Answer(pieces=(TextDelta("Hi"), Finished(reason="stop", model="fake-1"))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -18,10 +19,21 @@ from services.llm.provider import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a vendor refuses a request, whatever the fake was told to do with it."""
+
+    status: int
+    reason: str
+
+
 class Dialect(Protocol):
     """How one vendor writes requests and answers."""
 
     content_type: str
+
+    def fault(self, path: str, headers: Mapping[str, str], body: bytes) -> Fault | None:
+        """Whether the request breaks the vendor's rules. Header names are in lower case."""
 
     def answer(self, pieces: Sequence[Piece]) -> list[bytes]:
         """The chunks of an answer: at least one per text piece, the last one holds the terminal marker."""
@@ -48,6 +60,10 @@ class JSONLines(Dialect):
     """One JSON object per line: {"text"}, {"tool_call"}, {"usage"}, {"error"}, {"done", "model"}."""
 
     content_type = "application/x-ndjson"
+
+    def fault(self, path: str, headers: Mapping[str, str], body: bytes) -> Fault | None:
+        """Everything is welcome."""
+        return None
 
     def answer(self, pieces: Sequence[Piece]) -> list[bytes]:
         """One line per piece, in order."""

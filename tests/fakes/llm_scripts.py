@@ -12,7 +12,7 @@ HELLO: tuple[Piece, ...] = (
     TextDelta("Hel"),
     TextDelta("lo, "),
     TextDelta("world"),
-    TokenUsage(input=7, output=3, cached=2, reasoning=1),
+    TokenUsage(input=7, output=3, cached=2, cache_write=1, reasoning=1),
     Finished(reason="stop", model="fake-1"),
 )
 

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
 from services.llm.provider import ChatRequest, Finished, Piece, TextDelta, TokenUsage
-from tests.fakes.llm_dialects import Dialect, JSONLines
+from tests.fakes.llm_dialects import Dialect, Fault, JSONLines
 from tests.fakes.llm_scripts import (
     Answer,
     Cut,
@@ -64,6 +64,7 @@ class LLMServer:
         self.dialect = dialect or JSONLines()
         self.respond = respond
         self.requests: list[Recorded] = []
+        self.faults: list[Fault] = []
         self.connections = 0
         self.connections_with_bytes = 0
         self.disconnects = 0
@@ -152,10 +153,16 @@ class _Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         fake = self.server.fake
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fault = fake.dialect.fault(self.path, headers, body)
+        if fault is not None:
+            fake.faults.append(fault)
+            self._refuse(Status(status=fault.status, reason=fault.reason), fake.dialect)
+            return
         script = fake.record(
             Recorded(
                 path=self.path,
-                headers={name.lower(): value for name, value in self.headers.items()},
+                headers=headers,
                 body=body,
                 asked=fake.dialect.read(body),
                 received_at=time.time(),

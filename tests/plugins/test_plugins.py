@@ -74,7 +74,7 @@ def test_installed_packages_bring_a_provider_and_tools(site: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     report = msgspec.json.decode(done.stdout, type=Report)
     assert report.problems == []
-    assert (report.providers, report.lazy) == (["offline", "acme"], True)
+    assert (report.providers, report.lazy) == (["offline", "openai", "anthropic", "acme"], True)
     assert (report.provider, report.model) == ("acme", "tiny")
     assert report.tools == {
         "append_note": "write",

@@ -10,6 +10,8 @@ import pytest
 from services.errors import ConfigurationError
 from services.llm.offline import OfflineProvider
 from services.llm.registry import GROUP, ProviderRegistry
+from services.settings import VendorAccess
+from services.variables import Secret
 
 HERE = __name__
 
@@ -76,15 +78,32 @@ def test_an_unknown_provider_is_refused_naming_what_is_installed() -> None:
     said = problem(lambda: registry(acme=f"{HERE}:Acme").resolve("acne:x"))
     assert "unknown provider 'acne'" in said
     assert "did you mean 'acme'" in said
-    assert "installed: offline, acme" in said
+    assert "installed: offline, openai, anthropic, acme" in said
 
 
-@pytest.mark.parametrize("name", ["openai:gpt", "anthropic:claude"])
-def test_a_vendor_of_the_next_release_says_so(name: str) -> None:
-    assert "not built in yet, it comes with the next release" in problem(lambda: registry().resolve(name))
+@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+def test_a_vendor_needs_a_key_or_an_address_of_your_own(vendor: str) -> None:
+    assert f"set {vendor.upper()}_API_KEY" in problem(lambda: registry().resolve(f"{vendor}:m"))
+    for access in (VendorAccess(key=Secret("sk-1")), VendorAccess(base_url="http://127.0.0.1:11434/v1")):
+        provider, model = ProviderRegistry(list, vendors={vendor: access}).resolve(f"{vendor}:m")
+        assert (provider.name, model) == (vendor, "m")
 
 
-@pytest.mark.parametrize("name", ["", ":", "acme:", ":m", "Acme:m", "a b:m", "offline:m", "offline:"])
+def test_what_is_wrong_with_a_vendors_variables_matters_to_its_models_only() -> None:
+    providers = ProviderRegistry(list, vendors={"openai": VendorAccess(problems=("OPENAI_BASE_URL: bad",))})
+    assert providers.resolve("offline")
+    assert problem(lambda: providers.resolve("openai:m")) == "model 'openai:m': OPENAI_BASE_URL: bad"
+
+
+def test_a_package_can_not_replace_a_vendor() -> None:
+    said = problem(lambda: registry(openai=f"{HERE}:Acme").resolve("openai:m"))
+    assert "set OPENAI_API_KEY" in said
+    assert registry(openai=f"{HERE}:Acme").names() == ("offline", "openai", "anthropic")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ":", "acme:", ":m", "Acme:m", "a b:m", "offline:m", "offline:", "openai:"]
+)
 def test_a_malformed_name_is_refused(name: str) -> None:
     assert repr(name) in problem(lambda: registry(acme=f"{HERE}:Acme").resolve(name))
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import ConfigurationError
-from services.settings import Settings, Timings, find_config, load_settings
+from services.settings import Settings, Timings, VendorAccess, find_config, load_settings
+from services.variables import Secret
 
 
 def problems_of(environ: dict[str, str]) -> tuple[str, ...]:
@@ -65,6 +66,7 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
             "TURNWRIGHT_TEST_SHORTCUTS": "0",
             "TURNWRIGHT_TEST_TIMINGS": "lease_ttl_s=3,lease_renew_s=0.5",
             "OPENAI_API_KEY": "sk-1",
+            "ANTHROPIC_BASE_URL": "http://models.internal:8000/",
         }
     )
 
@@ -84,7 +86,20 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
     assert settings.test_faults == tmp_path / "faults"
     assert not settings.test_shortcuts
     assert settings.timings == Timings(lease_ttl_s=3, lease_renew_s=0.5)
-    assert settings.openai_key_found
+    assert settings.vendors["openai"] == VendorAccess(key=Secret("sk-1"))
+    assert settings.vendors["anthropic"] == VendorAccess(base_url="http://models.internal:8000")
+
+
+def test_a_vendors_key_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-file\n")
+    settings = load_settings({"OPENAI_API_KEY_FILE": str(tmp_path / "key")})
+    assert settings.vendors["openai"].key == Secret("sk-file")
+
+
+def test_what_is_wrong_with_a_vendors_variables_is_kept_for_who_uses_it() -> None:
+    settings = load_settings({"OPENAI_BASE_URL": "localhost", "ANTHROPIC_API_KEY_FILE": "/nowhere"})
+    assert settings.vendors["openai"].problems[0].startswith("OPENAI_BASE_URL: must be an address")
+    assert settings.vendors["anthropic"].problems[0].startswith("ANTHROPIC_API_KEY_FILE: /nowhere")
 
 
 def test_all_mistakes_are_told_at_once_each_with_its_variable() -> None:

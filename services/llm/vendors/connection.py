@@ -1,0 +1,242 @@
+"""The sockets under a vendor's client, so that a cancel frees a call at once wherever it is blocked.
+
+httpx2 names the socket of a reused connection only once the answer has begun; therefore connections are made
+by a network backend of our own. Resolving a name is the one thing that no cancel can cut short.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import httpcore2
+
+from services.llm.provider import Call, ProviderError
+
+_SLICE_MS = 200
+_SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+
+
+class Watch:
+    """One call's hold on the socket that serves it.
+
+    `is_started`: its first byte was allowed to leave. `limit_s`: no read lasts longer, when set.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._forget: Callable[[], None] = _nothing
+        self.is_started = False
+        self.limit_s: float | None = None
+
+    def hold(self, opened: socket.socket) -> None:
+        """From now on a cancel shuts `opened` and no other socket."""
+        self.release()
+        # The base class's shutdown: the one of a TLS socket would take its state from under the reader.
+        self._forget = self._call.on_cancel(lambda: socket.socket.shutdown(opened, socket.SHUT_RDWR))
+
+    def release(self) -> None:
+        """Cancels no longer reach the socket; a shutdown that is running has ended when this returns."""
+        forget, self._forget = self._forget, _nothing
+        forget()
+
+    def check(self) -> None:
+        """Raises: ProviderError("cancelled")."""
+        if self._call.is_cancelled():
+            raise ProviderError("cancelled")
+
+    def trace(self, event: str, details: Mapping[str, object]) -> None:
+        """The `trace` extension of a request: asks to start right before the first byte of it leaves."""
+        if event == "http11.send_request_headers.started" and not _is_tunnel(details.get("request")):
+            self._call.starting()
+            self.is_started = True
+
+
+class _Active(threading.local):
+    watch: Watch | None = None
+
+
+_active = _Active()
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """What this thread connects to and writes to meanwhile is held by `watch`."""
+    before, _active.watch = _active.watch, watch
+    try:
+        yield
+    finally:
+        _active.watch = before
+
+
+def active_watch() -> Watch:
+    """The watch of the call this thread is sending."""
+    if _active.watch is None:
+        raise RuntimeError("a request of a vendor's client that nobody watches")
+    return _active.watch
+
+
+class WatchedBackend(httpcore2.NetworkBackend):
+    """Connects as httpcore2 does, and can be cancelled while doing so."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[_SocketOption] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Try each address of `host` for `timeout` seconds. Raises: ConnectError, ConnectTimeout."""
+        watch = active_watch()
+        with _as_connect_error():
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            opened = _connected(addresses, timeout, watch)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        watch.hold(opened)
+        return WatchedStream(opened, watch)
+
+
+class WatchedStream(httpcore2.NetworkStream):
+    """A connected socket. Whoever writes to it first holds it until somebody else does."""
+
+    def __init__(self, opened: socket.socket, watch: Watch) -> None:
+        self._socket = opened
+        self._watch = watch
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """At least one byte, or none at the end. Raises: ReadError, ReadTimeout."""
+        limit = self._watch.limit_s
+        try:
+            self._socket.settimeout(timeout if limit is None else limit)
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore2.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.ReadError(str(error)) from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """All of `buffer`. Raises: WriteError, WriteTimeout."""
+        watch = active_watch()
+        if watch is not self._watch:
+            self._watch = watch
+            watch.hold(self._socket)
+        rest = memoryview(buffer)
+        try:
+            self._socket.settimeout(timeout)
+            while rest:
+                rest = rest[self._socket.send(rest) :]
+        except TimeoutError as error:
+            raise httpcore2.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.WriteError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        """Shake hands. Raises: ConnectError, ConnectTimeout."""
+        # Wrapping takes the descriptor away from our socket before the handshake: a copy can still shut it.
+        with self._socket.dup() as copy, _as_connect_error():
+            self._watch.hold(copy)
+            try:
+                self._socket.settimeout(timeout)
+                encrypted = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+            except BaseException:
+                self._socket.close()
+                raise
+            finally:
+                self._watch.release()
+        self._watch.hold(encrypted)
+        return WatchedStream(encrypted, self._watch)
+
+    def get_extra_info(self, info: str) -> object:
+        """What httpcore2's pool asks for: `is_readable`, `ssl_object`, `socket`."""
+        match info:
+            case "socket":
+                return self._socket
+            case "ssl_object":
+                return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+            case "is_readable":
+                return _is_readable(self._socket)
+            case _:
+                return None
+
+
+_Address = tuple[
+    socket.AddressFamily,
+    socket.SocketKind,
+    int,
+    str,
+    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
+]
+
+
+def _connected(addresses: Iterable[_Address], timeout: float | None, watch: Watch) -> socket.socket:
+    failed: OSError = OSError(errno.EHOSTUNREACH, "the name has no address")
+    for family, kind, protocol, _, address in addresses:
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setblocking(False)
+            code = opened.connect_ex(address)
+            if code == errno.EINPROGRESS:
+                _wait_connected(opened, timeout, watch)
+                code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                return opened
+            failed = OSError(code, os.strerror(code))
+        except OSError as error:
+            failed = error
+        except BaseException:
+            opened.close()
+            raise
+        opened.close()
+    raise failed
+
+
+def _wait_connected(opened: socket.socket, timeout: float | None, watch: Watch) -> None:
+    """In slices, because shutting a socket that is not connected yet does not wake everybody everywhere."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(opened, select.POLLOUT)
+    while not poll.poll(_SLICE_MS):
+        watch.check()
+        if ends is not None and time.monotonic() > ends:
+            raise TimeoutError("connecting took too long")
+
+
+@contextmanager
+def _as_connect_error() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore2.ConnectError(str(error)) from error
+
+
+def _is_readable(opened: socket.socket) -> bool:
+    """Bytes or the end wait to be read, so nobody else may use the connection."""
+    if opened.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(opened, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_tunnel(request: object) -> bool:
+    return isinstance(request, httpcore2.Request) and request.method == b"CONNECT"
+
+
+def _nothing() -> None:
+    return None

@@ -58,10 +58,11 @@ def test_check_refuses_what_the_start_would_refuse_all_in_one_list(tmp_path: Pat
     ]
 
 
-def test_a_key_nothing_here_can_use_is_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_found_and_not_used_is_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
-    assert "OPENAI" not in run("check").stdout
+    assert "OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>" in run("check").stdout
+    assert "OPENAI" not in run("check", MODEL="openai:gpt-9").stdout
 
 
 def test_check_names_every_problem_of_environment_and_file_and_ends_with_2(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class UsageLine(msgspec.Struct, frozen=True):
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_write: int = 0
     reasoning: int = 0
 
 

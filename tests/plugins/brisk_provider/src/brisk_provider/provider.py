@@ -97,7 +97,11 @@ def _piece(line: Line) -> Piece:
     if line.usage is not None:
         usage = line.usage
         return TokenUsage(
-            input=usage.input, output=usage.output, cached=usage.cached, reasoning=usage.reasoning
+            input=usage.input,
+            output=usage.output,
+            cached=usage.cached,
+            cache_write=usage.cache_write,
+            reasoning=usage.reasoning,
         )
     if line.tool_call is not None:
         tool = line.tool_call

@@ -10,6 +10,7 @@ from flask import Flask, Response
 from werkzeug.routing import BaseConverter
 
 from services.sessions.facade import Sessions
+from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID
 from services.telemetry.tracer import NoTracer, Tracer
 from web import connections, gate, problems, tracing
@@ -17,6 +18,7 @@ from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
 from web.inputs import inputs_blueprint
 from web.live import LiveRequests
+from web.outbox import outbox_blueprint
 from web.processors import processors_blueprint
 from web.prompts import prompts_blueprint
 from web.proxies import TrustedProxies
@@ -63,7 +65,12 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
-    app.url_map.converters |= {"session": _Session, "offset": _Offset, "processor": _Processor}
+    app.url_map.converters |= {
+        "session": _Session,
+        "offset": _Offset,
+        "processor": _Processor,
+        "entry": _Entry,
+    }
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
     gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
@@ -75,6 +82,7 @@ def create_app(
     app.register_blueprint(controls_blueprint(sessions))
     app.register_blueprint(inputs_blueprint(sessions.controls))
     app.register_blueprint(processors_blueprint(sessions.controls))
+    app.register_blueprint(outbox_blueprint(sessions.outbox))
     app.register_blueprint(health_blueprint(readiness, metrics))
     if trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]
@@ -89,6 +97,10 @@ def _secure(response: Response) -> Response:
 
 class _Session(BaseConverter):
     regex = SESSION_ID
+
+
+class _Entry(BaseConverter):
+    regex = ENTRY_ID
 
 
 class _Offset(BaseConverter):

@@ -21,6 +21,7 @@ _PATTERNS = {
     "session": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}$"},
     "offset": {"type": "integer", "minimum": 1},
     "processor": {"type": "string"},
+    "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
 }
 _REF = "#/components/schemas/{name}"
 

@@ -7,10 +7,12 @@ from typing import Annotated
 import msgspec
 
 from services.channels.http.targets import URL_LIMIT
-from services.sessions.values import SESSION_ID, Status
+from services.sessions.outbox import ENTRY_ID
+from services.sessions.values import SESSION_ID, OutboxState, Status
 from services.streams.vocabulary import Policy
 
 SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
+EntryName = Annotated[str, msgspec.Meta(pattern=f"^{ENTRY_ID}$")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -68,6 +70,15 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
     limit: Limit = 50
+
+
+class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which entries of the outbox to list: by state, of one session."""
+
+    state: OutboxState | None = None
+    session: SessionName | None = None
+    cursor: EntryName | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("deploy.cli.remote", "Let a session take no more inputs."),
     "resume": ("deploy.cli.remote", "Let a paused session take inputs again."),
     "processors": ("deploy.cli.remote", "List processors, or those of a session."),
+    "outbox": ("deploy.cli.outbox", "List undelivered replies; send one again."),
     "config": ("deploy.cli.config", "Check the configuration or show its schema."),
     "doctor": ("deploy.cli.doctor", "Check that everything fits together."),
 }

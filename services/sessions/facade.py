@@ -1,4 +1,4 @@
-"""The three sides of a session, put together over one log."""
+"""The sides of a session, put together over one log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from services.faults import Faults
 from services.processors.contract import Contract
 from services.sessions.controls import Controls
 from services.sessions.inspection import Explain
+from services.sessions.outbox import Outbox
 from services.sessions.pages import Pages
 from services.sessions.prompts import Prompts
 from services.streams.log import Log
 
 
 class Sessions:
-    """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` are read."""
+    """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` are read.
+
+    `outbox` is what sessions owe to others.
+    """
 
     def __init__(
         self,
@@ -31,3 +35,4 @@ class Sessions:
         self.prompts = Prompts(log, agents, faults or Faults(None), reachable or Addresses())
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)
+        self.outbox = Outbox(log)

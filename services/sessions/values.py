@@ -15,6 +15,10 @@ from services.streams.vocabulary import InputReceived, Policy, TurnOutcome, Usag
 
 Status = Literal["idle", "running", "waiting", "paused", "faulted"]
 
+OutboxState = Literal[
+    "queued", "sending", "backing_off", "poisoned", "failed", "gone", "uncertain", "discarded"
+]
+
 SESSION_ID = r"[A-Za-z0-9._:-]{1,200}"
 
 _session_id = re.compile(SESSION_ID)
@@ -167,6 +171,37 @@ class SessionPage(Value, frozen=True, kw_only=True):
     """Sessions, newest activity first. `cursor` asks for the next page, None when there is none."""
 
     sessions: tuple[SessionLine, ...]
+    cursor: str | None
+
+
+class OutboxEntry(Value, frozen=True, kw_only=True):
+    """A reply owed to somebody outside, or one that could not be delivered. Times are epoch milliseconds.
+
+    `destination` tells places apart, `address` names one without what may be secret in it. `error` is a safe
+    code, of the last attempt or the end; `status` the HTTP status of the end, or 0. `replayed_as` is the newest
+    entry that tells the same again.
+    """
+
+    id: str
+    session: str
+    channel: str
+    destination: str
+    address: str
+    state: OutboxState
+    turn: int
+    attempts: int
+    since: int
+    next_attempt_at: int | None
+    ended_at: int | None
+    error: str
+    status: int
+    replayed_as: str
+
+
+class OutboxPage(Value, frozen=True, kw_only=True):
+    """Entries of the outbox, those of a session together. `cursor` asks for the next page, None at the end."""
+
+    entries: tuple[OutboxEntry, ...]
     cursor: str | None
 
 

@@ -1,0 +1,125 @@
+"""Which entries of the outbox there are and how far they have come, read for people. Writes nothing.
+
+Open ones are found where workers find them: due, held, or queued behind one that is. Undelivered ones that
+ended are kept in `Keys.letters`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from services.outbox.entries import number_of
+from services.streams.event import JobId, StreamId
+from services.streams.keys import Keys, held_job, is_job, stream_of
+from services.streams.store import Store, translated
+
+# Of one shard's sets; what is further back shows when those before it are gone.
+SHARD_LIMIT = 10_000
+_CHUNK = 100
+
+Place = tuple[int, str, int]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry. `due`: when it is tried, epoch ms; None while it is sent, waits for another, or has ended.
+
+    `is_letter`: it ended undelivered. `error` is how its last attempt ended.
+    """
+
+    job: JobId
+    state: str = ""
+    attempts: int = 0
+    error: str = ""
+    destination: str = ""
+    due: int | None = None
+    is_letter: bool = False
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The entries of some shards at one instant, by place. `now` is the store's time."""
+
+    now: int
+    due: dict[JobId, int]
+    letters: frozenset[JobId]
+    jobs: tuple[JobId, ...]
+
+
+class Shelf:
+    """Reads the outbox of one store."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store, self._keys = store, keys
+
+    def place(self, job: JobId) -> Place:
+        """Where an entry comes in a list: by shard, session and number."""
+        return self._keys.shard(job), stream_of(job), number_of(job)
+
+    def find(self, shards: Sequence[int], *, session: StreamId | None, after: Place | None) -> Listing:
+        """The entries in `shards`, those of `session` or all, that come after a place. Raises: Unavailable."""
+        now, due, letters, held = self._sets(shards)
+        heads = [job for job in (*due, *held) if session in (None, stream_of(job))]
+        found = {*heads, *letters, *self._behind(heads)}
+        placed = sorted(
+            (self.place(job), job) for job in found if session in (None, stream_of(job)) and number_of(job)
+        )
+        jobs = tuple(job for place, job in placed if after is None or place > after)
+        return Listing(now, due, letters, jobs)
+
+    def rows(self, listing: Listing) -> Iterator[Row]:
+        """The entries of a listing, read little by little; those that were delivered meanwhile are left out."""
+        for start in range(0, len(listing.jobs), _CHUNK):
+            jobs = listing.jobs[start : start + _CHUNK]
+            for job, row in zip(jobs, self.look(jobs), strict=True):
+                is_letter = job in listing.letters
+                if row.state in ("requested", "started") or is_letter:
+                    yield msgspec.structs.replace(row, due=listing.due.get(job), is_letter=is_letter)
+
+    def look(self, jobs: Sequence[JobId]) -> list[Row]:
+        """How far `jobs` have come, in one round trip; an empty state for what is not there."""
+        fields = ("state", "attempts", "error", "destination")
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for job in jobs:
+                pipe.hmget(self._keys.job(job), *fields)
+            answers = pipe.execute()
+        return [_row(job, answer) for job, answer in zip(jobs, answers, strict=True)]
+
+    def _sets(self, shards: Sequence[int]) -> tuple[int, dict[JobId, int], frozenset[JobId], list[JobId]]:
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            pipe.time()
+            pipe.get(self._keys.clock(shards[0]))
+            for shard in shards:
+                pipe.zrange(self._keys.due(shard, "deliver"), 0, SHARD_LIMIT - 1, withscores=True)
+                pipe.zrange(self._keys.letters(shard), 0, SHARD_LIMIT - 1)
+                pipe.zrange(self._keys.leases(shard), 0, -1)
+            (seconds, micros), shift, *answers = pipe.execute()
+            holders = self._store.client.pipeline(transaction=False)
+            for shard, leases in zip(shards, answers[2::3], strict=True):
+                for incarnation in leases:
+                    holders.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
+            held = [held_job(member) for members in holders.execute() for member in members]
+        due = {JobId(id.decode()): int(score) for members in answers[::3] for id, score in members}
+        letters = frozenset(JobId(id.decode()) for members in answers[1::3] for id in members)
+        now = seconds * 1000 + micros // 1000 + int(shift or 0)
+        jobs = {job: at for job, at in due.items() if is_job(job)}
+        return now, jobs, letters, [job for kind, job in held if kind == "deliver"]
+
+    def _behind(self, heads: Sequence[JobId]) -> list[JobId]:
+        """What waits behind the first ones of their queues."""
+        found: list[JobId] = []
+        for start in range(0, len(heads), _CHUNK):
+            rows = self.look(heads[start : start + _CHUNK])
+            with translated():
+                pipe = self._store.client.pipeline(transaction=False)
+                for row in rows:
+                    pipe.zrange(self._keys.queue(stream_of(row.job), row.destination), 0, SHARD_LIMIT - 1)
+                found += [JobId(id.decode()) for members in pipe.execute() for id in members]
+        return found
+
+
+def _row(job: JobId, answer: Sequence[bytes | None]) -> Row:
+    state, attempts, error, destination = ((each or b"").decode() for each in answer)
+    return Row(job=job, state=state, attempts=int(attempts or 0), error=error, destination=destination)

@@ -1,0 +1,354 @@
+"""Replies: owed when a turn ends, delivered once a receiver takes them, given up with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from services.channels.contract import DeliveryError, Receipt
+from services.faults import Faults
+from services.jobs.outcome import Again, Lost, Result, Settled
+from services.jobs.running import Running
+from services.outbox.deliveries import Deliveries, Terms
+from services.outbox.replies import Replies, RepliesState
+from services.streams.event import EventInput, JobId, StreamId
+from services.streams.keys import Keys
+from services.streams.vocabulary import (
+    DiscardRequested,
+    InputReceived,
+    InputWithdrawn,
+    ReplayRequested,
+    ReplyQueued,
+    ReplySettled,
+    StreamCreated,
+    TurnSettled,
+)
+from tests.fakes.postman import Postman
+from tests.fakes.store_stage import Hand, Stage
+
+S = StreamId("app:replies")
+ONE, TWO = "https://one.example/hook", "https://two.example/hook"
+FIRST = JobId(f"{S}@r1")
+
+
+class Desk:
+    """A session with a worker that delivers its replies, step by step."""
+
+    def __init__(self, stage: Stage, *, attempts: int = 15) -> None:
+        self.stage, self.postman = stage, Postman()
+        self.hand: Hand = stage.hand()
+        self.running = Running(stage.store, self.hand.claims, stage.keys.cancel_channel, notices=False)
+        self.may_start = True
+        self.boot_s = 0.0
+        self.runner = Deliveries(
+            stage.log,
+            self.running,
+            {"http": self.postman},
+            terms=Terms(attempts=attempts),
+            may_start=lambda: self.may_start,
+            faults=Faults(None),
+            clock=lambda: self.boot_s,
+        )
+        stage.log.append(S, [EventInput.of("stream.created", StreamCreated())])
+        self.turns = 0
+
+    def hear(self, callback: str | None) -> int:
+        """An input; its offset."""
+        said = InputReceived(text="hi", callback=callback)
+        return self.stage.log.append(S, [EventInput.of("input.received", said)]).offsets[0]
+
+    def answer(self, *inputs: int) -> None:
+        """A turn ends, and what follows is committed."""
+        self.turns += 1
+        settled = TurnSettled(turn=self.turns, outcome="answered", inputs=inputs, text=f"answer {self.turns}")
+        self.tell(EventInput.of("turn.settled", settled))
+
+    def ask(self, callback: str | None = ONE) -> None:
+        """An input and its turn."""
+        self.answer(self.hear(callback))
+
+    def tell(self, event: EventInput) -> None:
+        """Append and advance."""
+        self.stage.log.append(S, [event])
+        self.hand.advancer.advance(S)
+
+    def attempt(self, job: JobId = FIRST) -> Result:
+        """One attempt at a delivery that is due, and what follows from it."""
+        held, claim = self.hand.take_job("deliver", job)
+        result = self.runner.run(held, claim)
+        match result:
+            case Settled(events=events):
+                assert self.hand.advancer.settle(held, events, None) is not None
+            case Again(error=error, delay_ms=delay_ms, free=free):
+                self.hand.claims.release(held, error=error, delay_ms=delay_ms, free=free)
+                self.stage.pass_time(delay_ms + 1)
+                self.hand.renew()
+            case Lost():
+                pass
+        self.hand.advancer.advance(S)
+        return result
+
+    def ends(self) -> list[tuple[str, str, str]]:
+        """Entry, outcome and error of every settled reply."""
+        found = [(e.type, e.decode(ReplySettled)) for e in self.stage.events(S) if e.type in ENDS]
+        return [(one.job.rpartition("@")[2], type.partition(".")[2], one.error) for type, one in found]
+
+    def due(self) -> set[str]:
+        """The entries that are due now."""
+        return {id.rpartition("@")[2] for id, left in self.stage.due_ids("deliver").items() if left <= 0}
+
+
+ENDS = ("reply.delivered", "reply.failed", "reply.uncertain")
+
+
+@pytest.fixture
+def stage(store_url: str, keys: Keys) -> Iterator[Stage]:
+    """A stage on which replies are owed."""
+    made = Stage(store_url, keys, processors=[Replies()])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(stage: Stage) -> Desk:
+    """A session, its worker, its postman."""
+    return Desk(stage)
+
+
+class TestOwing:
+    """What is owed, to whom, in which order."""
+
+    def test_a_turn_that_nobody_wants_to_hear_of_owes_nothing(self, desk: Desk) -> None:
+        desk.ask(None)
+
+        assert desk.due() == set()
+
+    def test_one_reply_goes_to_each_address_however_many_inputs_named_it(self, desk: Desk) -> None:
+        inputs = [desk.hear(ONE), desk.hear(TWO), desk.hear(ONE)]
+        desk.answer(*inputs)
+
+        queued = [e.decode(ReplyQueued) for e in desk.stage.events(S) if e.type == "reply.queued"]
+        assert [one.inputs for one in queued] == [(inputs[0], inputs[2]), (inputs[1],)]
+        assert desk.due() == {"r1", "r2"}
+
+    def test_a_withdrawn_input_wants_no_reply(self, desk: Desk) -> None:
+        kept, gone = desk.hear(None), desk.hear(ONE)
+        desk.tell(EventInput.of("input.withdrawn", InputWithdrawn(input=gone)))
+        desk.answer(kept, gone)
+
+        assert desk.due() == set()
+
+    def test_an_address_is_told_in_order_and_another_one_does_not_wait(self, desk: Desk) -> None:
+        desk.ask(ONE)
+        desk.ask(ONE)
+        desk.ask(TWO)
+        assert desk.due() == {"r1", "r3"}
+
+        desk.attempt(JobId(f"{S}@r1"))
+
+        assert desk.due() == {"r2", "r3"}
+
+    def test_no_address_is_kept_in_the_state_or_in_an_event_but_the_inputs_own(self, desk: Desk) -> None:
+        desk.ask(ONE)
+        desk.attempt()
+
+        fields = desk.stage.log.load(S).fields
+        others = [e.payload for e in desk.stage.events(S) if e.type != "input.received"]
+        assert not any(b"one.example" in raw for raw in [*fields.values(), *map(bytes, others)])
+
+
+class TestDelivering:
+    """One attempt and its end."""
+
+    def test_a_letter_says_what_the_turn_came_to(self, desk: Desk) -> None:
+        desk.ask()
+        desk.attempt()
+
+        [letter] = desk.postman.letters
+        assert (letter.turn.text, letter.input.callback, letter.is_repeat) == ("answer 1", ONE, False)
+        assert desk.ends() == [("r1", "delivered", "")]
+
+    @pytest.mark.parametrize("kind", ["not_sent", "rejected", "overloaded", "ambiguous"])
+    def test_what_may_be_mended_is_tried_again_with_the_same_mark(self, desk: Desk, kind: str) -> None:
+        desk.postman.answers = [DeliveryError(kind)]  # type: ignore[arg-type]  # one of the listed kinds
+        desk.ask()
+        desk.attempt()
+        desk.attempt()
+
+        assert len({letter.marker for letter in desk.postman.letters}) == 1
+        assert desk.ends() == [("r1", "delivered", "")]
+
+    def test_the_receiver_decides_when_to_be_asked_again(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("overloaded", retry_after_s=90)]
+        desk.ask()
+
+        result = desk.attempt()
+
+        assert result == Again(error="overloaded", delay_ms=90_000)
+
+    def test_after_an_unknown_end_the_letter_is_looked_for_first(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("ambiguous")]
+        desk.postman.found = Receipt()
+        desk.ask()
+        desk.attempt()
+        desk.attempt()
+
+        assert (len(desk.postman.letters), len(desk.postman.looks)) == (1, 1)
+        assert desk.ends() == [("r1", "delivered", "")]
+
+    def test_after_the_death_of_its_holder_the_letter_is_looked_for_first(self, desk: Desk) -> None:
+        desk.ask()
+        desk.hand.take_job("deliver", FIRST)
+        desk.stage.relay.reap(desk.stage.keys.shard(S), "hand", proven=True)
+        desk.hand = desk.stage.hand("successor")
+
+        desk.attempt()
+
+        assert len(desk.postman.looks) == 1
+
+    def test_where_nobody_can_tell_the_end_stays_open_and_is_shown(self, stage: Stage) -> None:
+        desk = Desk(stage, attempts=2)
+        desk.postman.settle_ms = 5_000
+        desk.postman.answers = [DeliveryError("ambiguous")]
+        desk.postman.found = DeliveryError("ambiguous", code="no_access")
+        desk.ask()
+        desk.attempt()
+        desk.attempt()
+
+        assert len(desk.postman.letters) == 1
+        assert desk.ends() == [("r1", "uncertain", "ambiguous")]
+
+    def test_after_many_attempts_a_letter_is_given_up_and_the_next_one_goes_on(self, stage: Stage) -> None:
+        desk = Desk(stage, attempts=3)
+        desk.postman.answers = [DeliveryError("rejected", status=500)] * 3
+        desk.ask()
+        desk.ask()
+        for _ in range(3):
+            desk.attempt()
+
+        assert desk.ends() == [("r1", "failed", "poisoned")]
+        assert desk.due() == {"r2"}
+
+    def test_what_must_not_be_sent_is_not_tried_again(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("refused", code="address_not_allowed")]
+        desk.ask()
+        desk.attempt()
+
+        assert desk.ends() == [("r1", "failed", "address_not_allowed")]
+
+
+class TestStopping:
+    """A process that was stopped must not wake up and send."""
+
+    def test_nothing_is_sent_near_the_end_of_the_lease(self, desk: Desk) -> None:
+        desk.ask()
+        desk.postman.before = lambda: setattr(desk, "boot_s", 41.0)
+
+        result = desk.attempt()
+
+        assert result == Again(error="lease", free=True)
+        assert desk.postman.letters == []
+
+    def test_nothing_is_sent_by_a_process_without_a_lease(self, desk: Desk) -> None:
+        desk.ask()
+        desk.may_start = False
+
+        desk.attempt()
+
+        assert desk.postman.letters == []
+
+    def test_a_deploy_costs_no_attempt(self, desk: Desk) -> None:
+        desk.ask()
+        desk.postman.before = lambda: desk.running.cancel_all("deploy")
+
+        assert desk.attempt() == Again(error="deploy", free=True)
+
+
+class TestDeciding:
+    """What the other side and people decide."""
+
+    def test_a_destination_that_is_gone_is_not_asked_again(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("gone", status=410)]
+        desk.ask(ONE)
+        desk.ask(ONE)
+        desk.ask(TWO)
+        desk.attempt()
+        desk.ask(ONE)
+
+        assert desk.ends() == [("r1", "failed", "gone"), ("r2", "failed", "gone"), ("r4", "failed", "gone")]
+        assert len(desk.postman.letters) == 1
+        assert desk.due() == {"r3"}
+
+    def test_a_persons_replay_is_a_new_entry_with_the_old_mark(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("gone", status=410)]
+        desk.ask()
+        desk.attempt()
+        [old] = [e.decode(ReplyQueued) for e in desk.stage.events(S) if e.type == "reply.queued"]
+
+        asked = ReplayRequested(
+            job=old.job,
+            origin=old.job,
+            channel=old.channel,
+            turn=old.turn,
+            inputs=old.inputs,
+            destination=old.destination,
+        )
+        desk.tell(EventInput.of("reply.replay_requested", asked))
+        desk.attempt(JobId(f"{S}@r2"))
+
+        first, second = desk.postman.letters
+        assert (first.marker, second.entry) == (second.marker, f"{S}@r2")
+        assert desk.ends()[-1] == ("r2", "delivered", "")
+
+    def test_a_replay_opens_a_destination_that_was_gone(self, desk: Desk) -> None:
+        self.test_a_persons_replay_is_a_new_entry_with_the_old_mark(desk)
+
+        desk.ask()
+
+        assert desk.due() == {"r3"}
+
+    def test_a_person_discards_what_waits_and_the_next_one_goes_on(self, desk: Desk) -> None:
+        desk.ask()
+        desk.ask()
+
+        desk.tell(EventInput.of("reply.discard_requested", DiscardRequested(job=FIRST)))
+
+        assert desk.ends() == [("r1", "failed", "discarded")]
+        assert desk.due() == {"r2"}
+
+    def test_a_person_discards_what_is_being_sent(self, desk: Desk) -> None:
+        desk.ask()
+        held, claim = desk.hand.take_job("deliver", FIRST)
+        desk.tell(EventInput.of("reply.discard_requested", DiscardRequested(job=FIRST)))
+
+        row = desk.hand.claims.look([FIRST])[FIRST]
+        assert row is not None
+        assert row.cancel
+        desk.postman.before = lambda: desk.running.cancel_all("cancelled")
+        result = desk.runner.run(held, claim)
+        assert isinstance(result, Settled)
+        assert result.events[-1].type == "reply.failed"
+
+    def test_discarding_what_is_not_there_changes_nothing(self, desk: Desk) -> None:
+        desk.tell(EventInput.of("reply.discard_requested", DiscardRequested(job=f"{S}@r9")))
+
+        assert desk.ends() == []
+
+
+def test_what_is_held_by_somebody_else_is_left_alone(desk: Desk) -> None:
+    desk.ask()
+    desk.postman.before = lambda: desk.running.cancel_all("taken")
+
+    held, claim = desk.hand.take_job("deliver", FIRST)
+
+    assert desk.runner.run(held, claim) == Lost()
+
+
+def test_receivers_that_take_nothing_stop_new_prompts_not_memory(desk: Desk) -> None:
+    desk.ask()
+    desk.ask()
+
+    state = msgspec.json.decode(desk.stage.log.load(S).fields["s:replies"], type=RepliesState)
+    assert Replies().waiting(state) == 2

@@ -6,7 +6,6 @@ finds a higher `rev` and starts over.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,23 +15,21 @@ from services.clock import boot_s
 from services.errors import Conflict
 from services.processors.commit import CommitReply, Draft, SettleReply, Terms, numbered
 from services.processors.contract import StartJob
-from services.processors.isolation import COUNTED_TAKES, Isolation, accused
+from services.processors.drawing import Drawing
 from services.processors.plan import (
     Claimer,
     NewerVersion,
     Plan,
-    Reading,
     claim_nothing,
     plan,
 )
 from services.processors.reader import Reader
 from services.processors.registry import ProcessorRegistry
-from services.processors.unit import AnyProcessor, Fault, Watch, watch_nothing
+from services.processors.unit import Fault
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.keys import JobKind
 from services.streams.log import Loaded, Log
-from services.streams.store import RefusedByScript, translated
-from services.streams.vocabulary import ProcessorUnparked
+from services.streams.store import RefusedByScript
 
 ATTEMPTS = 8
 WATCHED_EVENTS = 64
@@ -116,8 +113,7 @@ class Advancer:
         is_dead: Callable[[str], bool] = lambda incarnation: False,
         committed: Callable[[Committed], None] = lambda done: None,
     ) -> None:
-        self._alone = threading.Lock()
-        self._is_dead = is_dead
+        self._drawing = Drawing(log, registry, incarnation, is_dead)
         self._committed = committed
         self._log = log
         self._registry = registry
@@ -145,8 +141,8 @@ class Advancer:
                 return Advanced()
             reading, processors = self._reader.reading(stream, loaded, loaded.events)
             chosen = claim_nothing if loaded.paused is not None else claimer
-            isolation = self._isolation(stream, processors, takes)
-            drawn = self._draw(reading, processors, chosen, isolation, takes=takes, known=faults)
+            sketch = self._drawing.sketch(reading, processors, takes=takes)
+            drawn = sketch.draw(chosen, known=faults)
             draft = self._draft(stream)
             header = {"c": draft.commit(drawn, rev=loaded.rev, known=loaded.fields)}
             asked = self._clock()
@@ -156,15 +152,14 @@ class Advancer:
                 if not left:
                     raise
                 if left < ATTEMPTS - JOB_RACES and conflict.reason in ("job_exists", "job_settled"):
-                    faults = self._blamed(drawn, processors)
+                    faults = sketch.blamed(drawn)
                 continue
             except RefusedByScript as refusal:
                 if refusal.reason not in ("paused", "behind") or not left:
                     raise
                 claimer = claim_nothing
                 continue
-            if isolation is not None and isolation.is_suspicious:
-                isolation.committed({*drawn.parked, *_parked_before(reading)})
+            sketch.committed(drawn)
             done = Committed(
                 stream=stream,
                 read=reading.events,
@@ -176,62 +171,6 @@ class Advancer:
             self._committed(done)
             return _advanced(drawn, reply, loaded.fields, taken=self._clock(), asked=asked)
         raise Conflict("rev")
-
-    def _isolation(
-        self, stream: StreamId, processors: Sequence[AnyProcessor], takes: int
-    ) -> Isolation | None:
-        if takes <= COUNTED_TAKES and self._registry.are_builtin(processors):
-            return None
-        return Isolation(self._log.store, self._log.keys, stream, self.incarnation, self._is_dead)
-
-    def _draw(
-        self,
-        reading: Reading,
-        processors: Sequence[AnyProcessor],
-        claimer: Claimer,
-        isolation: Isolation | None,
-        *,
-        takes: int,
-        known: Sequence[Fault],
-    ) -> Plan:
-        if isolation is None:
-            return plan(reading, processors, claimer)
-        versions = {p.contract.name: p.contract.version for p in processors}
-        pardoned = _pardoned(reading.events)
-        with isolation.run(versions, pardoned):
-            if takes <= COUNTED_TAKES and not isolation.is_suspicious:
-                watch = self._watch(reading, processors, isolation)
-                return plan(reading, processors, claimer, watch=watch, known=known)
-        # Of several that run at once in a process that ends, nobody could tell which one it was. Who waited
-        # for its turn looks again: a plugin may have been found guilty meanwhile.
-        with self._alone, isolation.run(versions, pardoned) as found:
-            guilty = accused(reading, processors, found, self._registry.are_builtin)
-            return plan(reading, processors, claimer, watch=isolation.watch, guilty=guilty, known=known)
-
-    def _blamed(self, drawn: Plan, processors: Sequence[AnyProcessor]) -> list[Fault]:
-        """The plugins that start a job there was before, or settle one that is not there to be settled.
-
-        The built-in ones may lose a race, any number of times: a later reading tells them.
-        """
-        plugins = {p.contract.name for p in processors if not self._registry.are_builtin([p])}
-        keys, client = self._log.keys, self._log.store.client
-        with translated():
-            named = [*(one.id for one in drawn.jobs), *(one.id for one in drawn.settles)]
-            rows = {job: client.hmget(keys.job(job), "state", "token") for job in named}
-        wrong = [one.id for one in drawn.jobs if rows[one.id][0] is not None]
-        for settled in drawn.settles:
-            state, token = rows[settled.id]
-            if state in (None, b"settled") or int(token or 0) != settled.token:
-                wrong.append(settled.id)
-        owners = [drawn.owners[job] for job in wrong]
-        return [Fault(o.name, o.offset, "JobConflict") for o in owners if o.name in plugins]
-
-    def _watch(self, reading: Reading, processors: Sequence[AnyProcessor], isolation: Isolation) -> Watch:
-        """Watch plugins; nobody where much is read and noting each event would take long."""
-        if len(reading.events) + sum(map(len, reading.lagging.values())) > WATCHED_EVENTS:
-            return watch_nothing
-        plugins = {p.contract.name for p in processors if not self._registry.are_builtin([p])}
-        return lambda name, offset: isolation.watch(name, offset) if name in plugins else None
 
     def stand(self, stream: StreamId) -> Standing | None:
         """The stream as it is now, or None when more is unread than one page."""
@@ -309,18 +248,6 @@ class Advancer:
             return plan(reading, processors, claim_nothing if loaded.paused is not None else claimer)
         except NewerVersion:
             return None
-
-
-def _parked_before(reading: Reading) -> set[str]:
-    """The processors that were parked before, and that nobody told to go on."""
-    parked = {name for name, row in reading.rows.items() if row.status == "parked"}
-    return parked - _pardoned(reading.events)
-
-
-def _pardoned(events: Sequence[Event]) -> set[str]:
-    """The parked processors that people told to go on."""
-    told = [e for e in events if e.type in ("processor.resumed", "processor.skipped")]
-    return {event.decode(ProcessorUnparked).name for event in told}
 
 
 def _advanced(

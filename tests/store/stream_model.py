@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.fakes.puppet import Told
+from tests.fakes.puppet import SETTLE_MS, Told
 
 LEASE_MS = 15_000
 GONE = -1
+DELIVERY_LEASE_MS = 60_000
+# What the events of a kind of job begin with, and its outcome.
+EVENTS = {"llm": "llm", "tool": "tool", "deliver": "reply"}
+OUTCOMES = {"llm": "llm.settled", "tool": "tool.settled", "deliver": "reply.delivered"}
 Happened = tuple[str, object]
-Place = Literal["due", "held", "parked", "settled"]
+Place = Literal["due", "held", "parked", "waiting", "settled"]
 
 
 class Dead(Exception):
@@ -28,6 +32,8 @@ class Job:
     token: int = 0
     free: int = 0
     holder: str = ""
+    queue: str = ""
+    leased_until: int = 0
 
 
 @dataclass
@@ -75,6 +81,7 @@ class Model:
         self.streams = {name: Stream() for name in streams}
         self.jobs: dict[str, Job] = {}
         self.leases: dict[str, int] = {}
+        self.queues: dict[str, list[str]] = {}
         self.now = 0
 
     def is_alive(self, hand: str) -> bool:
@@ -109,13 +116,14 @@ class Model:
         events = [*stream.events, *([outcome] if outcome else [])]
         unanswered = [*stream.unanswered(), *([len(events)] if outcome else [])]
         draft = Draft(read_to=len(events))
-        takes = claims and not stream.paused
+        wants = claims and not stream.paused
+        takes = wants and not self._is_behind(name, events, unanswered)
         for offset in unanswered:
             type_, told = events[offset - 1]
             if type_ == "puppet.told":
                 assert isinstance(told, Told)
                 self._react(name, draft, [*events, *draft.events], offset, told, hand if takes else "")
-        if any(job.place == "held" for job in draft.jobs.values()) and not self.is_alive(hand):
+        if wants and draft.jobs and not self.is_alive(hand):
             raise Dead
         return draft
 
@@ -127,19 +135,32 @@ class Model:
         for job in told.jobs:
             kind, _, id = job.partition(":")
             made = Job(kind, name, "held" if hand else "due", self.now, 1 if hand else 0, 0, hand)
+            made.queue, made.leased_until = _queue_of(name, job), self.now + DELIVERY_LEASE_MS
             draft.jobs[f"{name}@{id}"] = made
             draft.events.append(("puppet.owes", job))
             if hand:
-                draft.events.append((f"{kind}.started", (f"{name}@{id}", 1)))
+                draft.events.append((f"{EVENTS[kind]}.started", (f"{name}@{id}", 1)))
         for job in told.end:
             if job in open_jobs:
                 kind, _, id = job.partition(":")
                 draft.ended.append(f"{name}@{id}")
-                draft.events.append((f"{kind}.settled", f"{name}@{id}"))
+                draft.events.append((OUTCOMES[kind], f"{name}@{id}"))
         draft.entries += [Entry(target, f"from {offset}") for target in told.to]
         if told.pause:
             draft.pauses = True
             draft.events.append(("stream.paused", None))
+
+    def _is_behind(self, name: str, events: list[Happened], unanswered: list[int]) -> bool:
+        """Whether a delivery that a commit would claim has others before it."""
+        before = {queue for queue, ids in self.queues.items() if ids}
+        for offset in unanswered:
+            told = events[offset - 1][1]
+            for job in told.jobs if isinstance(told, Told) else ():
+                queue = _queue_of(name, job)
+                if queue and queue in before:
+                    return True
+                before.add(queue)
+        return False
 
     def commit(self, name: str, draft: Draft) -> None:
         """Write a draft; others may have appended since."""
@@ -156,8 +177,23 @@ class Model:
         stream.paused = stream.paused or draft.pauses
         stream.outbox += draft.entries
         self.jobs.update(draft.jobs)
+        for id, job in draft.jobs.items():
+            if job.queue:
+                ids = self.queues.setdefault(job.queue, [])
+                ids.append(id)
+                job.place = "waiting" if len(ids) > 1 else job.place
         for id in draft.ended:
-            self.jobs[id].place = "settled"
+            self._end(id)
+
+    def _end(self, id: str) -> None:
+        job = self.jobs[id]
+        job.place = "settled"
+        ids = self.queues.get(job.queue, [])
+        if ids[:1] == [id] and len(ids) > 1:
+            following = self.jobs[ids[1]]
+            following.place, following.at = "due", self.now
+        if id in ids:
+            ids.remove(id)
 
     def claim(self, hand: str, id: str) -> Job | None:
         """The job, when the hand has it now. Raises: Dead."""
@@ -166,12 +202,12 @@ class Model:
         job = self.jobs.get(id)
         if job is None or job.place != "due" or job.at > self.now:
             return None
-        if self.streams[job.stream].paused:
+        if self.streams[job.stream].paused and not job.queue:
             job.place = "parked"
             return None
-        job.place, job.holder = "held", hand
+        job.place, job.holder, job.leased_until = "held", hand, self.now + DELIVERY_LEASE_MS
         job.token += 1
-        self.streams[job.stream].events.append((f"{job.kind}.started", (id, job.token)))
+        self.streams[job.stream].events.append((f"{EVENTS[job.kind]}.started", (id, job.token)))
         return job
 
     def holds(self, id: str, token: int) -> bool:
@@ -182,15 +218,15 @@ class Model:
     def settle(self, id: str) -> None:
         """A held job has its outcome."""
         job = self.jobs[id]
-        job.place = "settled"
-        self.streams[job.stream].events.append((f"{job.kind}.settled", id))
+        self._end(id)
+        self.streams[job.stream].events.append((OUTCOMES[job.kind], id))
 
     def release(self, id: str, *, delay_ms: int, free: bool) -> None:
         """A held job is due again."""
         job = self.jobs[id]
         job.place, job.at = "due", self.now + delay_ms
         job.free += free
-        self.streams[job.stream].events.append((f"{job.kind}.attempt_failed", id))
+        self.streams[job.stream].events.append((f"{EVENTS[job.kind]}.attempt_failed", id))
 
     def reap(self, hand: str, *, proven: bool) -> int:
         """Free what a hand held; how many jobs that were."""
@@ -199,7 +235,9 @@ class Model:
         self.leases[hand] = GONE
         held = [job for job in self.jobs.values() if job.place == "held" and job.holder == hand]
         for job in held:
-            job.place, job.at = "due", self.now
+            job.place, job.at = "due", self.now + (_patience(job.free) if proven else 0)
+            if job.queue:
+                job.at = max(job.at, self.now if proven else job.leased_until) + SETTLE_MS
             job.free += proven
         return len(held)
 
@@ -224,6 +262,18 @@ def _open(seen: list[Happened]) -> set[str]:
     for type_, detail in seen:
         if type_ == "puppet.owes":
             found.add(str(detail))
-        elif type_ in ("llm.settled", "tool.settled"):
-            found.discard(f"{type_.partition('.')[0]}:{str(detail).partition('@')[2]}")
+        elif type_ in OUTCOMES.values():
+            [kind] = [kind for kind, outcome in OUTCOMES.items() if outcome == type_]
+            found.discard(f"{kind}:{str(detail).partition('@')[2]}")
     return found
+
+
+def _queue_of(name: str, job: str) -> str:
+    """The queue of a job `<kind>:<name>`; empty for what is no delivery."""
+    kind, _, id = job.partition(":")
+    return f"{name}@{id.partition('.')[0]}" if kind == "deliver" else ""
+
+
+def _patience(free: int) -> int:
+    """How long a job rests that saw so many holders die."""
+    return min(60_000, 10_000 << (free - 1)) if free else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 
 from services.errors import Revoked, StreamPaused
 from services.processors.advance import Held, Standing
+from services.processors.contract import StartJob
 from services.streams.event import Event, EventInput, JobId, StreamId
-from services.streams.keys import JobKind, Keys, Kind
+from services.streams.keys import JOB_KINDS, JobKind, Keys, Kind, stream_of
 from services.streams.vocabulary import JobStarted
 from services.streams.vocabulary import StreamPaused as Paused
 from tests.fakes.lua_faults import standing_clock
@@ -31,14 +32,15 @@ from tests.fakes.puppet import CREATED, Did, Owes, Seen, Told, outcome_of, tell
 from tests.fakes.store_proxy import proxy_before
 from tests.fakes.store_servers import console
 from tests.fakes.store_stage import Stage
-from tests.store.stream_model import LEASE_MS, Dead, Draft, Happened, Model
+from tests.store.stream_model import EVENTS, LEASE_MS, OUTCOMES, Dead, Draft, Happened, Model
 
 NAMES = ("a", "b")
+KINDS: dict[str, JobKind] = {kind: kind for kind in JOB_KINDS}
 EXAMPLES = 100 if os.environ.get("CI") else 30
 names = st.sampled_from(NAMES)
 # A lost reply costs a pause before the repeat, so they are not that frequent.
 luck = st.sampled_from([*[True] * 15, False])
-NOTICES = ("llm.started", "tool.started", "llm.attempt_failed", "tool.attempt_failed")
+NOTICES = tuple(f"{kind}.{what}" for kind in EVENTS.values() for what in ("started", "attempt_failed"))
 
 
 class Crash(Exception):
@@ -80,7 +82,7 @@ class StreamMachine(RuleBasedStateMachine):
     @rule(
         name=names,
         emit=st.integers(0, 2),
-        jobs=st.lists(st.sampled_from(["llm", "tool"]), max_size=2),
+        jobs=st.lists(st.sampled_from(["llm", "tool", "deliver:x.", "deliver:y."]), max_size=3),
         ends=st.booleans(),
         to=st.lists(names, max_size=4),
         pause=st.sampled_from(["", "", "", "enough"]),
@@ -99,7 +101,7 @@ class StreamMachine(RuleBasedStateMachine):
         lucky: bool,
     ) -> None:
         """Tell a stream something, perhaps under a key that was used before."""
-        made = tuple(f"{kind}:{self.made + n}" for n, kind in enumerate(jobs))
+        made = tuple(f"{kind}{'' if ':' in kind else ':'}{self.made + n}" for n, kind in enumerate(jobs))
         self.made += len(jobs)
         ended = self._some_job(name) if ends else ()
         # What comes from other streams is not passed on for ever: only direct appends have targets.
@@ -123,7 +125,7 @@ class StreamMachine(RuleBasedStateMachine):
     @rule(name=names, data=st.data())
     def append_and_claim(self, name: str, data: st.DataObject) -> None:
         """A job that is asked for and claimed in one commit."""
-        told = Told(jobs=(f"llm:{self.made}",))
+        told = Told(jobs=(data.draw(st.sampled_from([f"llm:{self.made}", f"deliver:x.{self.made}"])),))
         self.made += 1
         self.plain.log.append(StreamId(name), [tell(told)], create=CREATED)
         self.model.append(name, told)
@@ -223,7 +225,7 @@ class StreamMachine(RuleBasedStateMachine):
             id for id, job in draft.jobs.items() if job.place == "held"
         }
         for job in advanced.claimed:
-            held = Held(kind=job.kind, id=job.id, stream=StreamId(name), token=1)
+            held = _fresh(job)
             self.grips.append(Grip(hand, held, advanced.standing))
 
     # Jobs
@@ -247,7 +249,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     def _claim(self, id: str, hand: str, *, lucky: bool = True) -> None:
         real = self._stage(lucky).hand(hand, born=False)
-        kind: JobKind = "llm" if self.model.jobs[id].kind == "llm" else "tool"
+        kind = KINDS[self.model.jobs[id].kind]
         try:
             job = self.model.claim(hand, id)
         except Dead:
@@ -258,7 +260,13 @@ class StreamMachine(RuleBasedStateMachine):
         assert (claim is None) == (job is None)
         if claim is not None and job is not None:
             assert (claim.token, claim.charged) == (job.token, job.token - job.free)
-            held = Held(kind=kind, id=JobId(id), stream=StreamId(job.stream), token=claim.token)
+            held = Held(
+                kind=kind,
+                id=JobId(id),
+                stream=StreamId(job.stream),
+                token=claim.token,
+                destination=claim.destination,
+            )
             self.grips.append(Grip(hand, held, real.advancer.stand(held.stream)))
 
     @precondition(lambda self: self.grips)
@@ -280,10 +288,9 @@ class StreamMachine(RuleBasedStateMachine):
             self.model.append(name, Told())
         elif meanwhile == "advance":
             self._advance(name, grip.hand, claims=False)
-        kind: Literal["llm", "tool"] = "llm" if held.kind == "llm" else "tool"
         draft = self._ride(grip, standing, claims=claims)
         claimer = (real.claimer(),) if claims else ()
-        done = real.advancer.settle(held, [outcome_of(held.id, kind)], standing, *claimer)
+        done = real.advancer.settle(held, [outcome_of(held.id, held.kind)], standing, *claimer)
         if not self.model.holds(held.id, held.token):
             assert done is None
             return
@@ -294,15 +301,14 @@ class StreamMachine(RuleBasedStateMachine):
             return
         self.model.commit(name, draft)
         for job in done.claimed:
-            new = Held(kind=job.kind, id=job.id, stream=StreamId(name), token=1)
-            self.grips.append(Grip(grip.hand, new, done.standing))
+            self.grips.append(Grip(grip.hand, _fresh(job), done.standing))
 
     def _ride(self, grip: Grip, standing: Standing | None, *, claims: bool) -> Draft | None:
         """The commit that the model lets ride along with a settlement."""
         stream = self.model.streams[grip.held.stream]
         if standing is None or (standing.rev, standing.head) != (stream.rev, len(stream.events)):
             return None
-        outcome = (f"{grip.held.kind}.settled", str(grip.held.id))
+        outcome = (OUTCOMES[grip.held.kind], str(grip.held.id))
         try:
             return self.model.draft(grip.held.stream, grip.hand, claims=claims, outcome=outcome)
         except Dead:
@@ -436,7 +442,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:
-        """Due, held, parked or settled."""
+        """Due, held, parked, settled, or waiting behind another."""
         for id, job in self.model.jobs.items():
             places = self._places(id, job.kind, job.stream)
             assert places == {job.place}, (id, job)
@@ -445,7 +451,7 @@ class StreamMachine(RuleBasedStateMachine):
         shard, member = self.keys.shard(stream), f"{kind}|{id}"
         state = self.console.execute_command("HGET", self.keys.job(JobId(id)), "state")
         found = {"settled"} if state == b"settled" else set()
-        if self._score("llm" if kind == "llm" else "tool", id) is not None:
+        if self._score(KINDS[kind], id) is not None:
             found.add("due")
         if self.console.execute_command("ZSCORE", self.keys.parked(StreamId(stream)), member) is not None:
             found.add("parked")
@@ -458,6 +464,10 @@ class StreamMachine(RuleBasedStateMachine):
         if holders and state != b"settled":
             assert len(holders) == 1
             found.add("held")
+        if not found and kind == "deliver":
+            queue = self.keys.queue(StreamId(stream), id.partition("@")[2].partition(".")[0])
+            assert self.console.execute_command("ZSCORE", queue, id) is not None
+            found.add("waiting")
         return found
 
     def _score(self, kind: Kind, member: str) -> object:
@@ -468,6 +478,11 @@ class StreamMachine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(self.model.leases)), label="hand")
 
 
+def _fresh(job: StartJob) -> Held:
+    """A job that was claimed in the commit that asked for it."""
+    return Held(kind=job.kind, id=job.id, stream=stream_of(job.id), token=1, destination=job.destination)
+
+
 def _happened(event: Event) -> Happened:
     match event.type:
         case "puppet.told":
@@ -476,7 +491,7 @@ def _happened(event: Event) -> Happened:
             return event.type, event.decode(Did).of
         case "puppet.owes":
             return event.type, event.decode(Owes).job
-        case "llm.started" | "tool.started":
+        case "llm.started" | "tool.started" | "reply.started":
             started = event.decode(JobStarted)
             return event.type, (started.job, started.attempt)
         case "stream.created" | "stream.paused" | "stream.resumed":

@@ -32,17 +32,19 @@ end
 local function commit_refusal(c, now)
   if is_too_large(#c.events) then return 'too_many' end
   if job_types(c) then return 'type' end
+  local queued = {}
   for _, j in ipairs(c.jobs) do
     if redis.call('EXISTS', KEYS[j.k]) == 1 then return 'job_exists' end
     if j.claim then
       local lease = redis.call('ZSCORE', KEYS[12], c.incarnation)
       if not lease or tonumber(lease) <= now then return 'revoked' end
       if j.q > 0 then
-        if redis.call('ZCARD', KEYS[j.q]) > 0 then return 'behind' end
+        if queued[KEYS[j.q]] or redis.call('ZCARD', KEYS[j.q]) > 0 then return 'behind' end
       elseif redis.call('HGET', KEYS[2], 'paused') then
         return 'paused'
       end
     end
+    if j.q > 0 then queued[KEYS[j.q]] = true end
   end
   for _, s in ipairs(c.settles) do
     local row = redis.call('HMGET', KEYS[s.k], 'state', 'token')

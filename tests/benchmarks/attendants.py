@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ def attendant(module: str, *options: str) -> Iterator[Attendant]:
         yield Attendant(url=url, process=psutil.Process(process.pid))
     finally:
         stop(process)
+
+
+def ask(url: str, path: str) -> bytes:
+    """What an attendant answers to GET."""
+    with urllib.request.urlopen(url + path, timeout=30) as answer:
+        body: bytes = answer.read()
+        return body
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

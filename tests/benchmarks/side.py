@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from tests.benchmarks.attendants import ask
 from tests.benchmarks.figures import NotMeasured
 from tests.benchmarks.load import Plan, Report, prompts, send
 
@@ -55,6 +55,18 @@ class Round:
         return sum(self.cpu_ms.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A round of each of two sides, one right after the other."""
+
+    one: Round
+    other: Round
+
+    def ratio(self, value: Callable[[Round], float]) -> float:
+        """What is the one side's, in units of the other's."""
+        return value(self.one) / value(self.other)
+
+
 class Side:
     """A server whose replies arrive at the sink at `sink_url`."""
 
@@ -89,13 +101,20 @@ class Side:
 
     def _arrivals(self, turns: int) -> dict[int, float]:
         deadline = time.monotonic() + _TIME_TO_ARRIVE_S
-        while (arrived := msgspec.json.decode(self._ask("/count"), type=_Count)).orders < turns:
+        while (arrived := msgspec.json.decode(ask(self._sink_url, "/count"), type=_Count)).orders < turns:
             if time.monotonic() > deadline:
                 raise NotMeasured(f"{self.name}: only {arrived.orders} of {turns} replies arrived")
             time.sleep(_LOOK_EVERY_S)
-        return msgspec.json.decode(self._ask("/arrivals"), type=dict[int, float])
+        return msgspec.json.decode(ask(self._sink_url, "/arrivals"), type=dict[int, float])
 
-    def _ask(self, path: str) -> bytes:
-        with urllib.request.urlopen(self._sink_url + path, timeout=30) as answer:
-            body: bytes = answer.read()
-            return body
+
+def alternate(
+    one: Side, other: Side, *, rounds: int, turns: int, clients: int, rate_per_s: float = 0
+) -> list[Pair]:
+    """Rounds in the order one, other, other, one, one, ...: other load on the machine hits both."""
+    pairs = []
+    for number in range(rounds):
+        order = (other, one) if number % 2 else (one, other)
+        played = {side: side.round(turns, clients=clients, rate_per_s=rate_per_s) for side in order}
+        pairs.append(Pair(one=played[one], other=played[other]))
+    return pairs

@@ -15,7 +15,7 @@ from tests.benchmarks.attendants import Attendant, attendant
 from tests.benchmarks.figures import Conditions, Figure, percentile
 from tests.benchmarks.platform import by_role, cpu_s_of, installed, run_configured
 from tests.benchmarks.rival import run_rival
-from tests.benchmarks.side import Round, Side
+from tests.benchmarks.side import Pair, Round, Side, alternate
 
 MODEL_MS = 20
 TURNS = 2000
@@ -30,18 +30,6 @@ MOST_BASELINE_CPU_MS = 3.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A round of each, one right after the other."""
-
-    ours: Round
-    bare: Round
-
-    def ratio(self, value: Callable[[Round], float]) -> float:
-        """Ours in units of the baseline's."""
-        return value(self.ours) / value(self.bare)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
     """Both sides, running, and what is beside them."""
 
@@ -49,33 +37,20 @@ class Contest:
     bare: Side
     beside: Sequence[Attendant]
 
-    def pairs(self, rounds: int, turns: int, *, clients: int, rate_per_s: float = 0) -> list[Pair]:
-        """Rounds in the order ours, bare, bare, ours, ours, ..."""
-
-        def play(side: Side) -> Round:
-            return side.round(turns, clients=clients, rate_per_s=rate_per_s)
-
-        found = []
-        for number in range(rounds):
-            if number % 2:
-                bare, ours = play(self.bare), play(self.ours)
-            else:
-                ours, bare = play(self.ours), play(self.bare)
-            found.append(Pair(ours=ours, bare=bare))
-        return found
-
 
 def measure_versus(conditions: Conditions) -> Sequence[Figure]:
     """2,000 turns from 32 clients a round, as fast as prompts are accepted; then 10 prompts a second."""
     turns = conditions.count(TURNS, least=200)
     with _contest(conditions) as contest:
-        contest.pairs(2, WARM_UP, clients=CLIENTS)
+        sides = contest.ours, contest.bare
+        alternate(*sides, rounds=2, turns=WARM_UP, clients=CLIENTS)
         before = sum(cpu_s_of(each.process) for each in contest.beside)
-        fast = contest.pairs(conditions.count(ROUNDS, least=2), turns, clients=CLIENTS)
+        fast = alternate(*sides, rounds=conditions.count(ROUNDS, least=2), turns=turns, clients=CLIENTS)
         beside_ms = (sum(cpu_s_of(each.process) for each in contest.beside) - before) * 1000
-        slow = contest.pairs(
-            conditions.count(SLOW_ROUNDS, least=2),
-            conditions.count(SLOW_TURNS, least=30),
+        slow = alternate(
+            *sides,
+            rounds=conditions.count(SLOW_ROUNDS, least=2),
+            turns=conditions.count(SLOW_TURNS, least=30),
             clients=CLIENTS,
             rate_per_s=SLOW_PER_S,
         )
@@ -85,7 +60,7 @@ def measure_versus(conditions: Conditions) -> Sequence[Figure]:
 
 def _fast_figures(pairs: Sequence[Pair], turns: int, beside: str) -> list[Figure]:
     samples = len(pairs) * turns
-    bare_ms = _median(pairs, lambda pair: pair.bare.whole_cpu_ms)
+    bare_ms = _median(pairs, lambda pair: pair.other.whole_cpu_ms)
     last = pairs[-1]
     return [
         Figure(
@@ -94,7 +69,7 @@ def _fast_figures(pairs: Sequence[Pair], turns: int, beside: str) -> list[Figure
             unit="x",
             samples=samples,
             least=0.7,
-            note=f"{_both(pairs, lambda each: each.turns_per_s)} turns/s; {last.ours.generator.own_cost}",
+            note=f"{_both(pairs, lambda each: each.turns_per_s)} turns/s; {last.one.generator.own_cost}",
         ),
         Figure(
             name="CPU per turn against bare Celery",
@@ -102,7 +77,7 @@ def _fast_figures(pairs: Sequence[Pair], turns: int, beside: str) -> list[Figure
             unit="x",
             samples=samples,
             bound=1.4,
-            note=f"{_both(pairs, lambda each: each.whole_cpu_ms)} ms; {by_role(last.ours.cpu_ms)}",
+            note=f"{_both(pairs, lambda each: each.whole_cpu_ms)} ms; {by_role(last.one.cpu_ms)}",
         ),
         Figure(
             name="CPU per turn of bare Celery",
@@ -110,7 +85,7 @@ def _fast_figures(pairs: Sequence[Pair], turns: int, beside: str) -> list[Figure
             unit="ms",
             samples=samples,
             bound=MOST_BASELINE_CPU_MS,
-            note=f"{by_role(last.bare.cpu_ms)}; {beside}",
+            note=f"{by_role(last.other.cpu_ms)}; {beside}",
         ),
         Figure(
             name="ack p50 under load against bare Celery",
@@ -123,7 +98,7 @@ def _fast_figures(pairs: Sequence[Pair], turns: int, beside: str) -> list[Figure
 
 
 def _slow_figures(pairs: Sequence[Pair]) -> list[Figure]:
-    samples = sum(len(pair.ours.acks_ms) for pair in pairs)
+    samples = sum(len(pair.one.acks_ms) for pair in pairs)
     return [
         Figure(
             name="turn overhead p50 against bare Celery",
@@ -157,8 +132,8 @@ def _median(pairs: Sequence[Pair], value: Callable[[Pair], float]) -> float:
 
 
 def _both(pairs: Sequence[Pair], value: Callable[[Round], float]) -> str:
-    ours = statistics.median(value(pair.ours) for pair in pairs)
-    bare = statistics.median(value(pair.bare) for pair in pairs)
+    ours = statistics.median(value(pair.one) for pair in pairs)
+    bare = statistics.median(value(pair.other) for pair in pairs)
     return f"{ours:.2f} against {bare:.2f}"
 
 

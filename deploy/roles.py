@@ -50,6 +50,7 @@ def run_worker(settings: Settings, name: str, *, on_ready: Callable[[], None]) -
         f"--loglevel={settings.log_level}",
         "--without-gossip",
         "--without-mingle",
+        "--without-heartbeat",
     )
 
 

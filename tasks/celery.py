@@ -1,6 +1,6 @@
 """The Celery app: `celery -A tasks.celery worker` and `beat` find it here.
 
-Messages are acknowledged early, carry two ids, and may be lost, doubled or forged: they only say where
+Messages are gone once they are read, carry two ids, and may be lost, doubled or forged: they only say where
 to look. Reads the environment when Celery first needs its configuration, not at import.
 """
 
@@ -45,7 +45,8 @@ def _drop_foreign_tasks(sender: Celery, **kwargs: object) -> None:
 
 def configuration(settings: Settings) -> dict[str, object]:
     """Celery's configuration: hints are cheap, lossy and short-lived."""
-    queues = [Queue(queue_name(settings, kind), routing_key=queue_name(settings, kind)) for kind in KINDS]
+    names = [queue_name(settings, kind) for kind in KINDS]
+    queues = [Queue(name, routing_key=name, no_ack=True) for name in names]
     return {
         "broker_url": broker_url(settings),
         "broker_connection_retry_on_startup": True,
@@ -54,8 +55,6 @@ def configuration(settings: Settings) -> dict[str, object]:
             "socket_connect_timeout": SOCKET_TIMEOUT_S,
             "socket_keepalive": True,
             "health_check_interval": HEALTH_CHECK_S,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
             "priority_steps": [0],
             "global_keyprefix": f"{settings.namespace}:broker:",
         },
@@ -70,7 +69,8 @@ def configuration(settings: Settings) -> dict[str, object]:
         "worker_consumer": "tasks.consumer:HintConsumer",
         "worker_pool": "threads",
         "worker_concurrency": settings.slots,
-        "worker_prefetch_multiplier": 1,
+        # Read only what a free thread can follow: nothing else bounds a reader that acknowledges nothing.
+        "worker_disable_prefetch": True,
         "worker_send_task_events": False,
         "task_send_sent_event": False,
         "worker_hijack_root_logger": False,

@@ -31,11 +31,16 @@ class HintConsumer(Consumer):  # type: ignore[misc]  # Celery publishes no types
         logger = get_logger("hints")
 
         def on_message(message: Message) -> None:
+            # Celery acknowledges whatever it reads, and each time would pay for what was never noted.
+            message.ack_log_error = _was_read
             try:
                 heed(message)
             except Exception as error:
-                # The edge to what strangers wrote: unacknowledged, it would come back for ever.
+                # The edge to what strangers wrote: one message must not end the worker.
                 logger.warning("hint_unreadable", error=type(error).__name__)
-                message.ack_log_error(logger, ())
 
         return on_message
+
+
+def _was_read(*given: object, **named: object) -> None:
+    """In place of an acknowledgement: reading took the message out of its queue."""

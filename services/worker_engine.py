@@ -14,11 +14,13 @@ from services.jobs.observer import Observer
 from services.jobs.orphans import Orphans
 from services.jobs.running import Running
 from services.jobs.slots import Slots
+from services.jobs.traces import RunSpans
 from services.jobs.wake import HintPort
 from services.jobs.watchdog import Watchdog
 from services.jobs.worker import Worker
 from services.llm.prices import Prices
 from services.llm.runner import LLMRunner
+from services.llm.spans import ChatSpans
 from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
@@ -27,6 +29,7 @@ from services.settings import Settings
 from services.streams.keys import KINDS
 from services.telemetry.process import Telemetry
 from services.tools.jobs import ToolJobs
+from services.tools.spans import ToolSpans
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
 STUCK_GRACES = 3.0
@@ -62,6 +65,7 @@ class WorkerEngine(Engine):
             self.store, self.claims, self.keys.cancel_channel, notices=settings.test_shortcuts
         )
         self.relay = relay_of(self)
+        self._spans = RunSpans(self.telemetry.tracer)
         self.tool_jobs = ToolJobs(
             self.log,
             self.running,
@@ -69,17 +73,9 @@ class WorkerEngine(Engine):
             allowed=lambda name: self._agent_config(name).tools,
             may_start=self._may_start,
             faults=self.faults,
+            spans=ToolSpans(self._spans, settings.trace_content),
         )
-        self.llm = LLMRunner(
-            self.log,
-            self.claims,
-            self.running,
-            self.providers,
-            self.persona,
-            prices=Prices(self.config.prices),
-            may_start=self._may_start,
-            faults=self.faults,
-        )
+        self.llm = self._llm()
         self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
             self.worker.errands.reducing,
@@ -93,6 +89,19 @@ class WorkerEngine(Engine):
             self.wake,
             in_hand=self.worker.errands.in_hand,
             incarnation=incarnation,
+        )
+
+    def _llm(self) -> LLMRunner:
+        return LLMRunner(
+            self.log,
+            self.claims,
+            self.running,
+            self.providers,
+            self.persona,
+            prices=Prices(self.config.prices),
+            may_start=self._may_start,
+            faults=self.faults,
+            spans=ChatSpans(self._spans, self.settings.trace_content),
         )
 
     def _worker(self, incarnation: str) -> Worker:
@@ -136,6 +145,7 @@ class WorkerEngine(Engine):
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,
+            spans=self._spans,
         )
 
     def _may_start(self) -> bool:

@@ -23,15 +23,15 @@ def register(app: Flask, tracer: Tracer, *, baggage_keys: frozenset[str]) -> Non
     def begin() -> None:
         if request.endpoint is None or request.endpoint.startswith("health."):
             return
-        trace = read_trace(
-            request.headers.get("traceparent"), read_baggage(request.headers.get("baggage"), baggage_keys)
-        )
+        baggage = read_baggage(request.headers.get("baggage"), baggage_keys)
+        trace = read_trace(request.headers.get("traceparent"), baggage)
         route = _PARAMETER.sub(r"{\1}", request.url_rule.rule if request.url_rule else "")
         session = str((request.view_args or {}).get("session", ""))
         span = tracer.begin(
             f"{request.method} {route}",
             kind="server",
             parent=trace,
+            baggage=baggage,
             attributes={
                 names.HTTP_METHOD: request.method,
                 names.HTTP_ROUTE: route,

@@ -5,12 +5,14 @@ On its way it meets the attempts at the job that ended without an outcome.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from services.errors import Defect
 from services.streams.event import Event, StreamId
 from services.streams.log import Log
 from services.streams.vocabulary import AttemptEnded
+from services.telemetry.context import Trace
 
 PAGE = 100
 
@@ -26,22 +28,31 @@ class Asked(Protocol):
 A = TypeVar("A", bound=Asked)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Generic[A]):
+    """What asked for a job, the trace it belongs to, and attempts that `ended`: oldest first, each with its
+    time (epoch ms)."""
+
+    asked: A
+    trace: Trace | None
+    ended: list[tuple[int, AttemptEnded]]
+
+
 def find_request(log: Log, stream: StreamId, job: str, type: str, shape: type[A]) -> A:
     """The payload of the `type` event that asked for `job`. Raises: Defect when there is none."""
-    return find_attempts(log, stream, job, type, shape)[0]
+    return find_attempts(log, stream, job, type, shape).asked
 
 
 def find_attempts(
     log: Log, stream: StreamId, job: str, type: str, shape: type[A], *, ended: str = ""
-) -> tuple[A, list[tuple[int, AttemptEnded]]]:
-    """The payload of the `type` event that asked for `job`, and its `ended` events, oldest first, each with its
-    time (epoch ms). Raises: Defect when nothing asked for it."""
+) -> Found[A]:
+    """The `type` event that asked for `job`, and its `ended` events. Raises: Defect when nothing asked for it."""
     before = None
     attempts: list[tuple[int, AttemptEnded]] = []
     while page := log.read_back(stream, before=before, limit=PAGE):
         for event in page:
             if event.type == type and (asked := _named(event, job, shape)) is not None:
-                return asked, attempts[::-1]
+                return Found(asked=asked, trace=event.context, ended=attempts[::-1])
             if event.type == ended and (failed := _named(event, job, AttemptEnded)) is not None:
                 attempts.append((event.created_at, failed))
         before = page[-1].offset

@@ -27,7 +27,7 @@ from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind, Keys, Kind, is_job, stream_of
 from services.streams.vocabulary import JobStarted
-from services.telemetry.context import caused_by, work_for
+from services.telemetry.context import caused_by, current, work_for
 from services.telemetry.tracer import NoTracer, Span, Tracer
 
 DRAIN_S = 5.0
@@ -238,7 +238,7 @@ class Worker:
             result = Again(error="defect", delay_ms=DEFECT_DELAY_MS)
         match result:
             case Settled(events=events):
-                settled = self._settle(held, events, standing, errand)
+                settled = self._settle(held, [one.under(current()) for one in events], standing, errand)
                 self._faults.at("llm.settled")
                 return settled
             case Again(error=code, delay_ms=delay_ms, free=free, extra=extra):

@@ -28,6 +28,7 @@ class Answer:
         self.model, self.deltas = model, deltas
         self.usage = Usage()
         self.has_begun = False
+        self.finish_reason = ""
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._room = ANSWER_LIMIT
@@ -56,10 +57,21 @@ class Answer:
             case Finished():
                 self.has_begun = True
                 self.model = piece.model[:MODEL_LIMIT] or self.model
+                self.finish_reason = piece.reason
 
     def _fits(self, part: str | ToolCall) -> bool:
         self._room -= len(msgspec.json.encode(part))
         return not self.is_too_large
+
+    @property
+    def text(self) -> str:
+        """What was kept of the words."""
+        return "".join(self._texts)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What was kept of the calls."""
+        return tuple(self._calls)
 
     @property
     def is_too_large(self) -> bool:
@@ -84,8 +96,8 @@ class Answer:
         return LLMSettled(
             job=job,
             outcome=outcome,
-            text="".join(self._texts),
-            tool_calls=tuple(self._calls) if outcome == "succeeded" else (),
+            text=self.text,
+            tool_calls=self.tool_calls if outcome == "succeeded" else (),
             asked=asked,
             model=self.model,
             error=error,

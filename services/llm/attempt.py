@@ -13,15 +13,17 @@ import msgspec
 
 from services.errors import TurnwrightError
 from services.faults import Faults
-from services.jobs.claims import Claims
+from services.jobs.claims import Claim, Claims
 from services.jobs.deadline import Deadlines
 from services.jobs.running import Running
 from services.llm.answer import Answer
 from services.llm.call import RunningCall, stream_run
 from services.llm.prices import Prices
 from services.llm.provider import ChatRequest, Provider, ProviderError
+from services.llm.spans import ChatSpans
 from services.processors.advance import Held
 from services.streams.vocabulary import AttemptFacts
+from services.telemetry.tracer import within
 
 TOO_LARGE = "answer_too_large"
 TOO_MANY_CALLS = "too_many_tool_calls"
@@ -54,16 +56,34 @@ class Attempts:
         *,
         may_start: Callable[[], bool],
         faults: Faults,
+        spans: ChatSpans,
     ) -> None:
         self._claims, self._running, self._prices = claims, running, prices
-        self._may_start, self._faults = may_start, faults
+        self._may_start, self._faults, self._spans = may_start, faults, spans
         self._deadlines = Deadlines()
 
-    def run(self, held: Held, model: str, provider: Provider, request: ChatRequest, answer: Answer) -> Ended:
+    def run(
+        self,
+        held: Held,
+        claim: Claim,
+        request: ChatRequest,
+        *,
+        model: str,
+        provider: Provider,
+        answer: Answer,
+    ) -> Ended:
         """Ask `provider` once, and gather what comes in `answer`. Limits of time are those of `request`.
 
         Raises: Unavailable when the store is gone.
         """
+        with within(self._spans.begin(held, claim, model, request), held.stream) as span:
+            ended = self._asked(held, request, model=model, provider=provider, answer=answer)
+            self._spans.ended(span, ended.kind, answer, ended.facts)
+        return ended
+
+    def _asked(
+        self, held: Held, request: ChatRequest, *, model: str, provider: Provider, answer: Answer
+    ) -> Ended:
         began = time.monotonic()
         first_ms, error = -1, None
         call = RunningCall(

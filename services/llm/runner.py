@@ -17,6 +17,7 @@ from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.recovery import on_claim
 from services.jobs.requests import find_attempts
 from services.jobs.running import Running
+from services.jobs.traces import RunSpans, enter_turn
 from services.llm.answer import Answer
 from services.llm.attempt import TOO_LARGE, TOO_MANY_CALLS, Attempts, Ended
 from services.llm.call import MAY_NOT_START
@@ -26,6 +27,7 @@ from services.llm.history import History, build, halve
 from services.llm.prices import Prices
 from services.llm.provider import ChatRequest, Provider, ToolSpec
 from services.llm.registry import ProviderRegistry
+from services.llm.spans import ChatSpans
 from services.processors.advance import Held
 from services.streams.event import EventInput
 from services.streams.log import Log
@@ -76,11 +78,14 @@ class LLMRunner:
         prices: Prices,
         may_start: Callable[[], bool],
         faults: Faults,
+        spans: ChatSpans | None = None,
     ) -> None:
         self._log, self._claims = log, claims
         self._providers, self._personas = providers, personas
         self._faults = faults
-        self._attempts = Attempts(claims, running, prices, may_start=may_start, faults=faults)
+        self._attempts = Attempts(
+            claims, running, prices, may_start=may_start, faults=faults, spans=spans or ChatSpans(RunSpans())
+        )
 
     def effect(self, held: Held) -> str:
         """LLM requests have no effect outside but their price."""
@@ -89,14 +94,16 @@ class LLMRunner:
     def run(self, held: Held, claim: Claim) -> Result:
         """Run one attempt. Raises: Unavailable when the store is gone."""
         self._faults.at("llm.claimed")
-        asked, ended = find_attempts(
+        found = find_attempts(
             self._log, held.stream, held.id, "llm.requested", LLMRequested, ended="llm.attempt_failed"
         )
+        asked = found.asked
+        enter_turn(found.trace, held.stream, asked.turn)
         persona = self._personas(asked.agent)
         verdict = on_claim(claim, replayable=True, budget=ATTEMPTS * len(persona.models))
         if verdict.recovery != "run":
             return _settled(LLMSettled(job=held.id, outcome="failed", error=verdict.reason))
-        task = _Task(held=held, claim=claim, asked=asked, persona=persona, failures=_failures(ended))
+        task = _Task(held=held, claim=claim, asked=asked, persona=persona, failures=_failures(found.ended))
         step = step_at_claim(persona.models, task.failures, now=claim.now, job=held.id)
         if step is None:
             error = task.failures[-1].error if task.failures else "attempts_exhausted"
@@ -133,7 +140,9 @@ class LLMRunner:
             idle_s=persona.idle_s,
             wall_s=persona.wall_s,
         )
-        ended = self._attempts.run(held, step.model, provider, request, self._answer(task, model))
+        ended = self._attempts.run(
+            held, task.claim, request, model=step.model, provider=provider, answer=self._answer(task, model)
+        )
         return msgspec.structs.replace(ended, facts=msgspec.structs.replace(ended.facts, halved=step.halved))
 
     def _answer(self, task: _Task, model: str) -> Answer:

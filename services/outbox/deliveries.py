@@ -17,6 +17,7 @@ from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.running import Running
+from services.jobs.traces import RunSpans
 from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
 from services.outbox.backoff import delay_ms
 from services.outbox.markers import marker_of
@@ -24,6 +25,9 @@ from services.processors.advance import Held
 from services.streams.event import Event, EventInput, JobId
 from services.streams.log import Log
 from services.streams.vocabulary import InputReceived, ReplyQueued, ReplySettled, TurnSettled
+from services.telemetry import conventions as names
+from services.telemetry.context import work_for
+from services.telemetry.tracer import Span, within
 
 # Attempts that a process's death ended cost nothing, up to so many.
 DEATHS = 10
@@ -57,7 +61,9 @@ class Deliveries:
         may_start: Callable[[], bool],
         faults: Faults,
         clock: Callable[[], float] = boot_s,
+        spans: RunSpans | None = None,
     ) -> None:
+        self._spans = spans or RunSpans()
         self._log, self._running, self._channels = log, running, channels
         self._terms, self._may_start, self._faults, self._clock = terms, may_start, faults, clock
         self._deadlines = Deadlines()
@@ -74,6 +80,7 @@ class Deliveries:
         if claim.attempt > self._terms.attempts + DEATHS:
             return _ended("failed", held.id, error="workers_died")
         queued, settled = self._find(held)
+        work_for(settled.context, held.stream)
         channel = self._channels.get(queued.channel)
         if channel is None:
             return _ended("failed", held.id, error="no_such_channel")
@@ -81,8 +88,12 @@ class Deliveries:
         attempt = self._attempt(claim)
         self._running.add(held, attempt)
         try:
-            with attempt:
-                receipt = _deliver(channel, letter, attempt)
+            facts = {names.CHANNEL: queued.channel}
+            span = self._spans.begin(
+                f"deliver {queued.channel}", held, claim, kind="client", attributes=facts
+            )
+            with within(span, held.stream), attempt:
+                receipt = _delivered(channel, letter, attempt, span)
         except DeliveryError as error:
             return self._judge(claim, channel, attempt, held.id, error)
         finally:
@@ -160,6 +171,17 @@ def _there(event: Event | None) -> Event:
     if event is None:
         raise Defect("an event that a reply refers to is not there")
     return event
+
+
+def _delivered(channel: Channel, letter: Letter, attempt: Attempt, span: Span) -> Receipt:
+    try:
+        receipt = _deliver(channel, letter, attempt)
+    except DeliveryError as error:
+        span.set({names.HTTP_STATUS: error.status, names.OUTCOME: error.kind})
+        span.fail(error.kind)
+        raise
+    span.set({names.HTTP_STATUS: receipt.status, names.OUTCOME: "delivered"})
+    return receipt
 
 
 def _deliver(channel: Channel, letter: Letter, attempt: Attempt) -> Receipt:

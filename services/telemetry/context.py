@@ -58,9 +58,9 @@ def read_trace(parent: object, baggage: object = None) -> Trace | None:
     return Trace(trace_id, span_id, int(flags, 16) & SAMPLED, kept)
 
 
-def new_trace() -> Trace:
+def new_trace(baggage: str = "") -> Trace:
     """A context of its own, which nobody records."""
-    return Trace(os.urandom(16).hex(), os.urandom(8).hex())
+    return Trace(os.urandom(16).hex(), os.urandom(8).hex(), 0, baggage)
 
 
 def read_baggage(header: object, allowed: Collection[str]) -> str:

@@ -61,9 +61,10 @@ class SdkTracer:
         attributes: Attributes | None = None,
         start_ms: float | None = None,
         span_id: str = "",
+        baggage: str = "",
     ) -> Span:
         """See `tracer.Tracer`."""
-        baggage = parent.baggage if parent else ""
+        baggage = parent.baggage if parent else baggage
         if span_id:
             self._ids.give(span_id)
         made = self._tracer.start_span(

@@ -46,11 +46,13 @@ class Tracer(Protocol):
         attributes: Attributes | None = None,
         start_ms: float | None = None,
         span_id: str = "",
+        baggage: str = "",
     ) -> Span:
         """A span that began now, or at `start_ms` (epoch); without `parent` it begins a trace.
 
         A `name` holds no ids. `span_id` is given where other processes already named it as their parent.
-        What the parent's baggage says becomes attributes, where `attributes` do not say otherwise.
+        What the parent's baggage says, or `baggage` of a trace that begins, becomes attributes, where
+        `attributes` do not say otherwise.
         """
 
 
@@ -95,9 +97,16 @@ class NoTracer:
         attributes: Attributes | None = None,
         start_ms: float | None = None,
         span_id: str = "",
+        baggage: str = "",
     ) -> Span:
         """See `Tracer`."""
-        return Unrecorded(parent or new_trace())
+        return Unrecorded(parent or new_trace(baggage))
+
+
+def _type_of(error: BaseException) -> str:
+    """A safe, low-cardinality name: some errors of ours tell more of themselves than their class."""
+    kind = getattr(error, "kind", None)
+    return kind if isinstance(kind, str) else type(error).__name__
 
 
 @contextmanager
@@ -112,7 +121,7 @@ def within(span: Span, stream: str = "") -> Iterator[Span]:
     try:
         yield span
     except BaseException as error:
-        span.fail(type(error).__name__)
+        span.fail(_type_of(error))
         raise
     finally:
         leave()

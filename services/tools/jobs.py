@@ -9,15 +9,18 @@ from services.faults import Faults
 from services.jobs.claims import Claim
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.recovery import on_claim
-from services.jobs.requests import find_request
+from services.jobs.requests import Found, find_attempts, find_request
 from services.jobs.running import Running
+from services.jobs.traces import RunSpans, enter_turn
 from services.processors.advance import Held
 from services.streams.event import EventInput
 from services.streams.log import Log
 from services.streams.vocabulary import LLMRequested, ToolRequested, ToolSettled
+from services.telemetry.tracer import within
 from services.tools.contract import ToolCall
 from services.tools.registry import Allowed, ToolRegistry
 from services.tools.runner import ToolRunner, fault
+from services.tools.spans import ToolSpans
 
 
 class ToolJobs:
@@ -35,8 +38,10 @@ class ToolJobs:
         allowed: Callable[[str], Allowed],
         may_start: Callable[[], bool],
         faults: Faults,
+        spans: ToolSpans | None = None,
     ) -> None:
         self._log, self._running, self._registry = log, running, registry
+        self._spans = spans or ToolSpans(RunSpans())
         self._allowed, self._may_start, self._faults = allowed, may_start, faults
         self.runner = ToolRunner(registry)
 
@@ -49,12 +54,14 @@ class ToolJobs:
 
     def effect(self, held: Held) -> str:
         """The effect that `tool.started` records."""
-        return self.effect_of(self._asked(held).name)
+        return self.effect_of(self._found(held).asked.name)
 
     def run(self, held: Held, claim: Claim) -> Result:
         """Run one call. A call that may have had an effect is never run again."""
         self._faults.at("tool.claimed")
-        asked = self._asked(held)
+        found = self._found(held)
+        asked = found.asked
+        enter_turn(found.trace, held.stream, asked.turn)
         replayable = claim.prior == "read_only"
         verdict = on_claim(claim, replayable=replayable)
         if verdict.recovery == "interrupt":
@@ -69,7 +76,9 @@ class ToolJobs:
         try:
             if not self._may_start():
                 return Lost()
-            outcome = self.runner.run(asked.name, asked.arguments, call, allowed)
+            with within(self._spans.begin(held, claim, asked, self._known(asked.name)), held.stream) as span:
+                outcome = self.runner.run(asked.name, asked.arguments, call, allowed)
+                self._spans.ended(span, outcome)
         finally:
             self._running.remove(held)
         self._faults.at("tool.ran")
@@ -85,8 +94,15 @@ class ToolJobs:
         request = held.id.rpartition(".")[0]
         return find_request(self._log, held.stream, request, "llm.requested", LLMRequested).agent
 
-    def _asked(self, held: Held) -> ToolRequested:
-        return find_request(self._log, held.stream, held.id, "tool.requested", ToolRequested)
+    def _known(self, name: str) -> str:
+        """The tool's name as far as it is one of ours: a model may call anything."""
+        try:
+            return self._registry.get(name).name
+        except NotFound:
+            return "unknown"
+
+    def _found(self, held: Held) -> Found[ToolRequested]:
+        return find_attempts(self._log, held.stream, held.id, "tool.requested", ToolRequested)
 
 
 def _settled(held: Held, outcome: str, result: str, error: str) -> Settled:

@@ -22,6 +22,7 @@ from services.channels.http.signing import signed_headers
 from services.channels.http.stream import TLSFailed
 from services.channels.http.targets import BadTarget, Target, target_of
 from services.errors import Unavailable
+from services.telemetry.context import current
 
 # Shorter than common servers keep an idle connection: theirs must not end under a request of ours.
 IDLE_S = 4.0
@@ -103,6 +104,10 @@ class HTTPChannel:
             "accept-encoding": "identity",
             **self._signed(letter.marker, body),
         }
+        trace = current()
+        if trace is not None:
+            # Never the baggage: it is not the receiver's business.
+            headers["traceparent"] = trace.parent
         url = httpcore2.URL(
             scheme=target.scheme.encode(),
             host=target.host.encode(),

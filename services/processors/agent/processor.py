@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from services.processors.agent.decisions import emit, interrupted, tool_call
+from services.processors.agent.decisions import begin_turn, emit, end_turn, interrupted, tool_call
 from services.processors.agent.rules import Rules
 from services.processors.agent.spend import SPEND, Caps, spent
 from services.processors.agent.state import AgentState, Turn, offsets, reduce
@@ -30,7 +30,6 @@ from services.streams.vocabulary import (
     StreamPaused,
     TurnOutcome,
     TurnSettled,
-    TurnStarted,
 )
 
 CANCEL_WAIT_MS = 2_000
@@ -151,7 +150,8 @@ class Agent(Processor[AgentState]):
         batch = self._batch(state)
         if not batch:
             return ()
-        return (emit("turn.started", TurnStarted(turn=state.turns + 1, inputs=batch)),)
+        waited = moment.now_ms - state.first_at if self._wait_ms(state) and state.window else 0
+        return (begin_turn(state, batch, waited),)
 
     def _batch(self, state: AgentState) -> tuple[int, ...]:
         """The inputs of the next turn: one; or all up to the last `collect`; or all of a debounce window."""
@@ -171,9 +171,9 @@ class Agent(Processor[AgentState]):
         assert turn is not None
         rules = self._rules_of(state.agent)
         if turn.step >= rules.max_steps:
-            return self._settle(turn, "limited", reason="max_steps")
+            return self._settle(state, turn, "limited", reason="max_steps")
         if state.alone > rules.max_turns_without_human:
-            return self._settle(turn, "limited", reason="max_turns_without_human")
+            return self._settle(state, turn, "limited", reason="max_turns_without_human")
         job = JobId(f"{moment.stream}@{state.requests + 1}")
         asked = LLMRequested(
             turn=turn.n,
@@ -209,11 +209,11 @@ class Agent(Processor[AgentState]):
         if turn.then == "superseded":
             return self._hand_on(state, turn)
         if turn.then == "cancelled" or settled.outcome == "cancelled":
-            return self._settle(turn, "cancelled", text=settled.text, reason=settled.error)
+            return self._settle(state, turn, "cancelled", text=settled.text, reason=settled.error)
         if settled.outcome == "failed":
-            return self._settle(turn, "failed", text=settled.text, reason=settled.error)
+            return self._settle(state, turn, "failed", text=settled.text, reason=settled.error)
         if not settled.tool_calls:
-            return self._settle(turn, "answered", text=settled.text)
+            return self._settle(state, turn, "answered", text=settled.text)
         rules = self._rules_of(state.agent)
         return [
             one
@@ -222,18 +222,10 @@ class Agent(Processor[AgentState]):
         ]
 
     def _settle(
-        self, turn: Turn, outcome: TurnOutcome, *, text: str = "", reason: str = ""
+        self, state: AgentState, turn: Turn, outcome: TurnOutcome, *, text: str = "", reason: str = ""
     ) -> Sequence[Decision]:
-        settled = TurnSettled(
-            turn=turn.n,
-            outcome=outcome,
-            inputs=turn.inputs,
-            text=text,
-            usage=turn.usage,
-            reason=reason,
-            trace_id=turn.trace[3:35] if turn.trace else "",
-        )
-        return (emit("turn.settled", settled),)
+        settled = TurnSettled(turn=turn.n, outcome=outcome, inputs=turn.inputs, text=text, reason=reason)
+        return (end_turn(state, turn, settled),)
 
     # Stopping
 
@@ -251,7 +243,7 @@ class Agent(Processor[AgentState]):
     def _stop(self, state: AgentState, turn: Turn, then: TurnOutcome, moment: Moment) -> Sequence[Decision]:
         if turn.phase == "cancelling":
             return self._stop_for_good(turn) if then == "cancelled" and turn.then == "superseded" else ()
-        end = self._hand_on(state, turn) if then == "superseded" else self._settle(turn, "cancelled")
+        end = self._hand_on(state, turn) if then == "superseded" else self._settle(state, turn, "cancelled")
         if turn.phase == "llm" and turn.attempt > 0:
             stop = LLMCancelRequested(
                 job=turn.job,
@@ -278,8 +270,5 @@ class Agent(Processor[AgentState]):
         steering = {
             o for run in state.pending if run.policy == "steer" for o in range(run.first, run.last + 1)
         }
-        settled = TurnSettled(
-            turn=turn.n, outcome="superseded", inputs=(), usage=turn.usage, reason="steered"
-        )
-        began = TurnStarted(turn=state.turns + 1, inputs=tuple(sorted({*turn.inputs, *steering})))
-        return (emit("turn.settled", settled), emit("turn.started", began))
+        settled = TurnSettled(turn=turn.n, outcome="superseded", inputs=(), reason="steered")
+        return (end_turn(state, turn, settled), begin_turn(state, tuple(sorted({*turn.inputs, *steering}))))

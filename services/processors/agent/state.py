@@ -28,13 +28,18 @@ from services.streams.vocabulary import (
     Usage,
 )
 
+# Inputs that came on traces of their own are kept apart, up to so many.
+MOST_TRACES = 64
 
-class Run(msgspec.Struct, frozen=True):
-    """Pending inputs `first`..`last` (every offset between is one), all of one policy."""
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Pending inputs `first`..`last` (every offset between is one), all of one policy and of one trace."""
 
     first: int
     last: int
     policy: Policy
+    trace: str = ""
+    baggage: str = ""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +56,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     tools: dict[str, int] = {}
     usage: Usage = Usage()
     trace: str = ""
+    baggage: str = ""
     since: int = 0
+    began: int = 0
 
 
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,10 +158,17 @@ def _received(state: AgentState, event: Event) -> AgentState:
     if said.policy == "silent":
         return state
     pending = list(state.pending)
-    if pending and pending[-1].last == event.offset - 1 and pending[-1].policy == said.policy:
-        pending[-1] = Run(pending[-1].first, event.offset, said.policy)
+    trace, baggage = event.trace or "", event.baggage or ""
+    last = pending[-1] if pending else None
+    if (
+        last is not None
+        and last.last == event.offset - 1
+        and last.policy == said.policy
+        and (last.trace == trace or len(pending) >= MOST_TRACES)
+    ):
+        pending[-1] = msgspec.structs.replace(last, last=event.offset)
     else:
-        pending.append(Run(event.offset, event.offset, said.policy))
+        pending.append(Run(event.offset, event.offset, said.policy, trace, baggage))
     fresh = not state.pending
     return _with(
         state,
@@ -169,7 +183,14 @@ def _received(state: AgentState, event: Event) -> AgentState:
 
 def _turn_started(state: AgentState, event: Event) -> AgentState:
     began = event.decode(TurnStarted)
-    turn = Turn(n=began.turn, inputs=began.inputs, trace=event.trace or "", since=event.created_at)
+    turn = Turn(
+        n=began.turn,
+        inputs=began.inputs,
+        trace=event.trace or "",
+        baggage=event.baggage or "",
+        since=event.created_at,
+        began=event.created_at,
+    )
     alone = 0 if state.human else state.alone + 1
     left = without(state.pending, began.inputs)
     # What people queued stays theirs until the last of it is answered.
@@ -214,7 +235,8 @@ def offsets(runs: tuple[Run, ...]) -> tuple[int, ...]:
 def _split(run: Run, offset: int) -> tuple[Run, ...]:
     if not run.first <= offset <= run.last:
         return (run,)
-    parts = (Run(run.first, offset - 1, run.policy), Run(offset + 1, run.last, run.policy))
+    replace = msgspec.structs.replace
+    parts = (replace(run, last=offset - 1), replace(run, first=offset + 1))
     return tuple(part for part in parts if part.first <= part.last)
 
 

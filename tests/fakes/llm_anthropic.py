@@ -65,15 +65,19 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Messages(Dialect):
-    """Requires the key `sk-ant-test`."""
+    """Requires `key`; where that is empty, that none is sent."""
 
     content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, key: str = KEY) -> None:
+        self._key = key
 
     def fault(self, path: str, headers: Mapping[str, str], body: bytes) -> Fault | None:
         """What the vendor would refuse."""
         if path != "/v1/messages":
             return Fault(404, "not_found_error")
-        if KEY not in (headers.get("x-api-key"), headers.get("authorization", "").removeprefix("Bearer ")):
+        given = headers.get("x-api-key", "") or headers.get("authorization", "").removeprefix("Bearer ")
+        if given != self._key:
             return Fault(401, "authentication_error")
         if not headers.get("anthropic-version"):
             return Fault(400, "anthropic-version: header is required")

@@ -78,4 +78,13 @@ class Garbage:
     body: bytes = b"\x00\xff<html>not what you asked for</html>\n\n{]\n\n"
 
 
-Script = Answer | Stall | Cut | HangUp | Status | StreamError | Garbage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbatim:
+    """This status with these headers and this body."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+Script = Answer | Stall | Cut | HangUp | Status | StreamError | Garbage | Verbatim

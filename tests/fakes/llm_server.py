@@ -29,6 +29,7 @@ from tests.fakes.llm_scripts import (
     Stall,
     Status,
     StreamError,
+    Verbatim,
 )
 
 
@@ -198,6 +199,8 @@ class _Connection(BaseHTTPRequestHandler):
                 self._head_and(_before_end(dialect.answer(script.pieces), script.after))
                 self._chunk(script.body)
                 self._end()
+            case Verbatim():
+                self._send(script.status, script.headers, script.body)
 
     def _head(self) -> None:
         self.send_response(200)
@@ -226,11 +229,13 @@ class _Connection(BaseHTTPRequestHandler):
             os.close(self.connection.detach())
 
     def _refuse(self, script: Status, dialect: Dialect) -> None:
-        body = dialect.refusal(script.reason)
-        self.send_response(script.status)
-        self.send_header("content-length", str(len(body)))
-        if script.retry_after:
-            self.send_header("retry-after", script.retry_after)
+        headers = (("retry-after", script.retry_after),) if script.retry_after else ()
+        self._send(script.status, headers, dialect.refusal(script.reason))
+
+    def _send(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("content-length", str(len(body)))):
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

@@ -120,6 +120,8 @@ class VendorSuite(HTTPProviderSuite):
         reading = Reading(CountingCall())
         reading.start(provider, REQUEST)
         assert server.wait_for(lambda fake: len(fake.requests) == 2)
+        if after > 0:
+            reading.wait_for_piece()  # otherwise the fake, still writing, fails before it sees the end
         self._freed(reading)
         assert server.connections == 1
         assert server.wait_for(lambda fake: fake.disconnects == 1)
@@ -127,6 +129,7 @@ class VendorSuite(HTTPProviderSuite):
     def test_a_connection_that_was_shut_serves_nobody(self, provider: Provider, server: LLMServer) -> None:
         server.will(Stall(after=1))
         reading = self._blocked(provider, server)
+        reading.wait_for_piece()
         self._freed(reading)
         assert text_of(list(provider.stream(REQUEST, CountingCall()))) == "Hello, world"
         assert server.connections == 2

@@ -22,6 +22,7 @@ from web.outbox import outbox_blueprint
 from web.processors import processors_blueprint
 from web.prompts import prompts_blueprint
 from web.proxies import TrustedProxies
+from web.runs import runs_blueprint
 from web.sessions import controls_blueprint, sessions_blueprint
 
 OPEN = frozenset({"health.healthz", "health.readyz"})
@@ -70,6 +71,7 @@ def create_app(
         "offset": _Offset,
         "processor": _Processor,
         "entry": _Entry,
+        "run": _Run,
     }
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
@@ -83,6 +85,7 @@ def create_app(
     app.register_blueprint(inputs_blueprint(sessions.controls))
     app.register_blueprint(processors_blueprint(sessions.controls))
     app.register_blueprint(outbox_blueprint(sessions.outbox))
+    app.register_blueprint(runs_blueprint(sessions.runs))
     app.register_blueprint(health_blueprint(readiness, metrics))
     if trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]
@@ -108,6 +111,10 @@ class _Offset(BaseConverter):
 
     def to_python(self, value: str) -> int:
         return int(value)
+
+
+class _Run(BaseConverter):
+    regex = f"{SESSION_ID}@[1-9][0-9]{{0,8}}"
 
 
 class _Processor(BaseConverter):

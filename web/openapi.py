@@ -22,6 +22,7 @@ _PATTERNS = {
     "offset": {"type": "integer", "minimum": 1},
     "processor": {"type": "string"},
     "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
+    "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},
 }
 _REF = "#/components/schemas/{name}"
 

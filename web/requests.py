@@ -81,6 +81,13 @@ class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 
+class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which runs: `limit` of those requested before the offset `cursor`."""
+
+    cursor: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events: after an offset, of some types."""
 

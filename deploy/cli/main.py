@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("deploy.cli.remote", "Cancel the running turn of a session."),
     "pause": ("deploy.cli.remote", "Let a session take no more inputs."),
     "resume": ("deploy.cli.remote", "Let a paused session take inputs again."),
+    "runs": ("deploy.cli.runs", "List the runs of a session, or show one."),
     "processors": ("deploy.cli.remote", "List processors, or those of a session."),
     "outbox": ("deploy.cli.outbox", "List undelivered replies; send one again."),
     "config": ("deploy.cli.config", "Check the configuration or show its schema."),

@@ -40,9 +40,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 def next_step(models: Sequence[str], failures: Sequence[Failure], *, now: int, job: str) -> Step | None:
     """The next attempt of `job`; None when every model is out or used up.
 
-    A model is asked at most three times. One that is not behind the others in failures backs off; the others
-    are asked at once. What a vendor wished for counts exactly, for its model alone. Of those that can be asked
-    first the one with the fewest failures is, then the first of the list.
+    A model is asked at most three times. Those that failed less often than the one that failed last are asked at
+    once, the others after a while. What a vendor wished for counts exactly, for its model alone. Of those that
+    can be asked first the one with the fewest failures is, then the first of the list.
     """
     asked = dict.fromkeys(models)
     failed = {model: [each for each in failures if each.model == model] for model in asked}
@@ -51,9 +51,9 @@ def next_step(models: Sequence[str], failures: Sequence[Failure], *, now: int, j
         return None
     if failures and (same := failures[-1].model) in left and failures[-1].error == TOO_LONG:
         return Step(model=same, at=now, halved=True)
-    most = max(len(failed[model]) for model in left)
+    reached = sum(each.model == failures[-1].model for each in failures) if failures else 0
     steps = [
-        Step(model=model, at=_ready_at(failed[model], most, now, job), halved=_was_too_long(failed[model]))
+        Step(model=model, at=_ready_at(failed[model], reached, now, job), halved=_was_too_long(failed[model]))
         for model in left
     ]
     return min(steps, key=lambda step: (step.at, len(failed[step.model])))
@@ -83,9 +83,9 @@ def _was_too_long(failed: Sequence[Failure]) -> bool:
     return any(each.error == TOO_LONG for each in failed)
 
 
-def _ready_at(failed: Sequence[Failure], most: int, now: int, job: str) -> int:
+def _ready_at(failed: Sequence[Failure], reached: int, now: int, job: str) -> int:
     if failed and (wish := failed[-1].retry_after_ms) is not None:
         return max(now, failed[-1].at + wish)
-    if len(failed) < most or not failed:
+    if len(failed) < reached or not failed:
         return now
     return now + backoff_ms(len(failed), job)

@@ -16,6 +16,7 @@ from services.errors import Conflict
 from services.processors.commit import CommitReply, Draft, SettleReply, Terms, numbered
 from services.processors.contract import StartJob
 from services.processors.drawing import Drawing
+from services.processors.late import note_late
 from services.processors.plan import (
     Claimer,
     NewerVersion,
@@ -221,6 +222,7 @@ class Advancer:
             reply = self._log.store.write("settle", draft.keys(), header, draft.bodies, SettleReply)
         except RefusedByScript as refusal:
             if refusal.reason == "late":
+                note_late(self._log, held.id, self.incarnation, outcome[-1], attempt=held.token)
                 return None
             raise
         ridden = drawn.events if drawn is not None and reply.commit is not None else []

@@ -13,11 +13,12 @@ from services.sessions.inspection import Explain
 from services.sessions.outbox import Outbox
 from services.sessions.pages import Pages
 from services.sessions.prompts import Prompts
+from services.sessions.runs import Runs
 from services.streams.log import Log
 
 
 class Sessions:
-    """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` are read.
+    """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` and `runs` are read.
 
     `outbox` is what sessions owe to others.
     """
@@ -36,3 +37,4 @@ class Sessions:
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)
         self.outbox = Outbox(log)
+        self.runs = Runs(log)

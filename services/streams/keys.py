@@ -51,6 +51,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Hash: one job's state, token and attempts."""
         return self._at("job", self.shard(job), job)
 
+    def run(self, run: JobId) -> str:
+        """List: what came too late for a request or one of its tools; the newest first, for some weeks."""
+        return self._at("run", self.shard(run), run)
+
     def queue(self, stream: StreamId, destination: str) -> str:
         """Sorted set: the deliveries a stream owes to one destination, the next one first."""
         return self._at("queue", self.shard(stream), f"{stream}@{destination}")

@@ -6,7 +6,7 @@ Writes `log`, `stream`, `key`, `blob`, `recent` and the stream's `advance` due m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -215,14 +215,21 @@ class Log:
         return Loaded(head=head, now=now, fields=fields, events=self._decode(stream, entries))
 
     def read(
-        self, stream: StreamId, *, after: Offset = 0, limit: int = 100, types: frozenset[str] | None = None
+        self,
+        stream: StreamId,
+        *,
+        after: Offset = 0,
+        upto: Offset | None = None,
+        limit: int = 100,
+        types: frozenset[str] | None = None,
     ) -> list[Event]:
-        """Events after `after`, oldest first, at most `limit` of `types`."""
+        """Events after `after` up to `upto` (or the head), oldest first, at most `limit` of `types`."""
         found: list[Event] = []
+        last = "+" if upto is None else f"{upto}-0"
         while len(found) < limit:
             size = limit if types is None else SCAN_PAGE
             with translated():
-                entries = self.store.client.xrange(self.keys.log(stream), f"{after + 1}-0", "+", count=size)
+                entries = self.store.client.xrange(self.keys.log(stream), f"{after + 1}-0", last, count=size)
             page = self._decode(stream, entries, types)
             found += page
             if len(entries) < size:
@@ -295,23 +302,24 @@ class Log:
     def _decode(
         self, stream: StreamId, entries: Sequence[Entry], types: frozenset[str] | None = None
     ) -> list[Event]:
-        rows = [(_offset(id), _fields(body)) for id, body in entries]
-        blobs = fetch_blobs(self.store, self.keys, stream, [f[b"b"].decode() for _, f in rows if b"b" in f])
-        events = []
-        for offset, fields in rows:
+        wanted: list[tuple[Event, str]] = []
+        for id, body in entries:
+            offset, fields = _offset(id), _fields(body)
             try:
                 event = decode_entry(offset, int(fields[b"t"]), fields[b"e"])
             except (msgspec.DecodeError, KeyError) as error:
                 raise Defect(f"event {stream}@{offset} can not be read") from error
-            if types is not None and event.type not in types:
-                continue
-            if b"b" in fields:
-                blob = fields[b"b"].decode()
-                if blob not in blobs:
-                    raise Defect(f"the body of event {stream}@{offset} is gone")
-                event = msgspec.structs.replace(event, payload=msgspec.Raw(blobs[blob]))
-            events.append(event)
-        return events
+            if types is None or event.type in types:
+                wanted.append((event, fields.get(b"b", b"").decode()))
+        blobs = fetch_blobs(self.store, self.keys, stream, [blob for _, blob in wanted if blob])
+        return [self._whole(stream, event, blob, blobs) for event, blob in wanted]
+
+    def _whole(self, stream: StreamId, event: Event, blob: str, blobs: Mapping[str, bytes]) -> Event:
+        if not blob:
+            return event
+        if blob not in blobs:
+            raise Defect(f"the body of event {stream}@{event.offset} is gone")
+        return msgspec.structs.replace(event, payload=msgspec.Raw(blobs[blob]))
 
 
 def _offset(id: bytes) -> Offset:

@@ -33,7 +33,8 @@ pytestmark = [pytest.mark.xdist_group("kill"), pytest.mark.timeout(120)]
 class Crash:
     """What follows from a death at `point` in a turn that asks for `tool`.
 
-    `asked`: vendor calls for the first request. `notes`: lines the writing tool wrote.
+    `asked`: vendor calls for the first request, of which the first may fail as `fails` says. `notes`: lines the
+    writing tool wrote.
     """
 
     point: str
@@ -42,6 +43,7 @@ class Crash:
     tool_outcome: str
     tool_starts: int
     notes: int = 0
+    fails: str = ""
 
 
 CRASHES = (
@@ -59,6 +61,16 @@ CRASHES = (
     Crash(point="llm.claimed", tool="append_note", asked=1, tool_outcome="succeeded", tool_starts=1, notes=1),
     Crash(
         point="llm.streaming", tool="append_note", asked=2, tool_outcome="succeeded", tool_starts=1, notes=1
+    ),
+    Crash(point="llm.asking", tool="append_note", asked=1, tool_outcome="succeeded", tool_starts=1, notes=1),
+    Crash(
+        point="llm.failed",
+        tool="append_note",
+        asked=2,
+        tool_outcome="succeeded",
+        tool_starts=1,
+        notes=1,
+        fails="busy",
     ),
     Crash(
         point="llm.answered", tool="append_note", asked=2, tool_outcome="succeeded", tool_starts=1, notes=1
@@ -148,7 +160,8 @@ def scene(scenes: Scene) -> Scene:
 
 @pytest.mark.parametrize("crash", CRASHES, ids=lambda crash: f"{crash.point}-{crash.tool}")
 def test_a_turn_survives_the_death_of_its_worker_at(scene: Scene, crash: Crash) -> None:
-    accepted, died_at = scene.prompt_that_meets(crash.point, f"p use:{crash.tool}")
+    fails = f" fail:{crash.fails}" if crash.fails else ""
+    accepted, died_at = scene.prompt_that_meets(crash.point, f"p use:{crash.tool}{fails}")
     events = scene.settled(accepted.session)
 
     assert [e.payload["inputs"] for e in events if e.type == "turn.settled"] == [[accepted.offset]]

@@ -48,18 +48,18 @@ def run_of(job: JobId) -> JobId:
 
 def note_late(log: Log, job: JobId, incarnation: str, outcome: EventInput, *, attempt: int) -> None:
     """Note the settlement of `job` that was refused as late."""
-    late = _late(job, incarnation, outcome, attempt)
-    if late is None:
-        return
     key = log.keys.run(run_of(job))
     try:
+        late = _late(job, incarnation, outcome, attempt)
+        if late is None:
+            return
         with translated():
             pipe = log.store.client.pipeline(transaction=False)
             pipe.lpush(key, msgspec.json.encode(late))
             pipe.ltrim(key, 0, MOST - 1)
             pipe.expire(key, KEEP_S)
             pipe.execute()
-    except TurnwrightError:
+    except (TurnwrightError, msgspec.DecodeError):
         return
 
 

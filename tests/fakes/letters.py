@@ -18,10 +18,14 @@ _numbers = itertools.count(1)
 
 
 class FakeSending:
-    """One attempt. `may_start` is what the outbox would say right before the first byte."""
+    """One attempt. `may_start` is what the outbox would say right before the first byte.
+
+    `watched`: the channel said how to free it.
+    """
 
     def __init__(self, *, may_start: bool = True) -> None:
         self.starts = 0
+        self.watched = threading.Event()
         self._may_start = may_start
         self._cancellation = Cancellation()
 
@@ -32,6 +36,7 @@ class FakeSending:
             raise DeliveryError("cancelled")
 
     def on_cancel(self, shut: Callable[[], None]) -> Callable[[], None]:
+        self.watched.set()
         return self._cancellation.add(shut)
 
     def is_cancelled(self) -> bool:

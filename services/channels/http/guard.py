@@ -6,7 +6,9 @@ two lookups gains nothing. The name stays what TLS checks and what the Host head
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import select
 import socket
 from collections.abc import Iterable, Sequence
 
@@ -73,16 +75,29 @@ class Guard(httpcore2.NetworkBackend):
         return found
 
     def _connected(self, address: Address, port: int) -> socket.socket:
-        attempt = self._attempts.current
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            attempt.watch(sock)
-            sock.settimeout(attempt.left_s(CONNECT_S))
-            sock.connect((str(address), port))
+            self._connect(sock, address, port)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
-            attempt.release()
+            self._attempts.forget(sock)
             sock.close()
             raise
         return sock
+
+    def _connect(self, sock: socket.socket, address: Address, port: int) -> None:
+        attempt = self._attempts.current
+        sock.setblocking(False)
+        failed = sock.connect_ex((str(address), port))
+        # Only now: a socket that has not begun to connect can not be shut, and would not notice.
+        attempt.watch(sock)
+        if failed == errno.EINPROGRESS:
+            poll = select.poll()
+            poll.register(sock, select.POLLOUT)
+            if not poll.poll(attempt.left_s(CONNECT_S) * 1000):
+                raise TimeoutError
+            failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        attempt.go_on()
+        if failed:
+            raise OSError(failed, "connect")

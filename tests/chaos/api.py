@@ -88,8 +88,8 @@ class API:
             self.repeats += 1
             time.sleep(AGAIN_S)
 
-    def prompt(self, text: str, *, key: str, wait_s: int = 0, **fields: str) -> Accepted:
-        """Send a prompt until it is acknowledged."""
+    def prompt(self, text: str, *, key: str, wait_s: int = 0, fields: Mapping[str, str] = {}) -> Accepted:
+        """Send a prompt, with other `fields` of its body, until it is acknowledged."""
         headers = {"Idempotency-Key": key} | ({"Prefer": f"wait={wait_s}"} if wait_s else {})
         answer = self.call("POST", "/api/prompts", body={"text": text, **fields}, headers=headers)
         return self._read(answer, Accepted)

@@ -19,6 +19,7 @@ from tests.chaos.monkey import Act, Monkey
 from tests.chaos.talks import Talks
 from tests.chaos.vendor import Vendor
 from tests.chaos.verdict import Evidence, Verdict, collect, counted, judge, overdue, settled_at
+from tests.fakes.callback_server import CallbackServer
 from tests.fakes.llm_server import LLMServer
 from tests.worker.waiting import wait_until
 
@@ -93,6 +94,7 @@ class Result:
         outcomes = Counter(e.payload["outcome"] for e in self._events("turn.settled"))
         per_job = Counter(call.asked.job for call in self.evidence.calls)
         last = max((over for over, _ in overdue(self.evidence)), default=0.0)
+        letters = {letter.id for letter in self.evidence.letters}
         blows = Counter(f"{blow.act.what} {blow.act.target}" for blow in self.evidence.blows)
         return "\n".join(
             (
@@ -103,6 +105,7 @@ class Result:
                 f"{len(self.points())} fault points, {blows.get('stop worker', 0)} stops",
                 f"  {dict(blows)}",
                 f"  {len(self.evidence.calls)} vendor calls for {len(per_job)} requests, "
+                f"{len(self.evidence.letters)} letters for {len(letters)} replies, "
                 f"{len(self.evidence.notes)} notes written, {self.repeats} HTTP repeats, "
                 f"{len(self.verdict.late)} late calls of stopped processes, "
                 f"the last call noted {last:+.3f} s from its settlement",
@@ -131,10 +134,17 @@ def run(variant: Variant, folder: Path, *, plugins: Path, seed: int) -> Result:
     faults.mkdir(parents=True)
     notes = folder / "notes"
     began = time.monotonic()
-    with LLMServer(respond=Vendor().respond) as fake:
+    with LLMServer(respond=Vendor().respond) as fake, CallbackServer() as told:
         machine = Machine(folder, _environment(variant, plugins, fake.url, faults, notes))
         api = API(machine.url, TOKEN)
-        driver = Driver(api, fake, Talks(rng), run=f"{seed}-{variant.name}", people=variant.people)
+        driver = Driver(
+            api,
+            fake,
+            Talks(rng),
+            run=f"{seed}-{variant.name}",
+            people=variant.people,
+            callbacks=told.url,
+        )
         acts = rng.sample(variant.acts, len(variant.acts))
         monkey = Monkey(
             machine,
@@ -148,7 +158,7 @@ def run(variant: Variant, folder: Path, *, plugins: Path, seed: int) -> Result:
             machine.start()
             monkey.start()
             trouble = _attack(driver, monkey, variant)
-            evidence = _look(api, driver, monkey, fake, notes)
+            evidence = _look(api, driver, monkey, fake, told=told, notes=notes)
         finally:
             machine.stop()
             api.close()
@@ -177,7 +187,9 @@ def _attack(driver: Driver, monkey: Monkey, variant: Variant) -> str:
     return trouble
 
 
-def _look(api: API, driver: Driver, monkey: Monkey, fake: LLMServer, notes: Path) -> Evidence:
+def _look(
+    api: API, driver: Driver, monkey: Monkey, fake: LLMServer, *, told: CallbackServer, notes: Path
+) -> Evidence:
     """Wait until nothing is owed any more, then collect the evidence."""
     sessions = sorted(driver.sessions)
     # What is still owed then is in the evidence.
@@ -187,6 +199,7 @@ def _look(api: API, driver: Driver, monkey: Monkey, fake: LLMServer, notes: Path
         acks=driver.ledger.acks(),
         events=collect(api, sessions),
         calls=list(fake.requests),
+        letters=list(told.received),
         notes=notes.read_text(encoding="utf-8").splitlines() if notes.exists() else [],
         blows=monkey.blows,
         statuses={session: api.detail(session) for session in sessions},
@@ -203,6 +216,7 @@ def _environment(variant: Variant, plugins: Path, url: str, faults: Path, notes:
         "TURNWRIGHT_TEST_FAULTS": str(faults),
         "TURNWRIGHT_TEST_SHORTCUTS": "1" if variant.shortcuts else "0",
         "PYTHONPATH": str(plugins),
+        "TURNWRIGHT_CALLBACK_ALLOW": "127.0.0.1",
         "ACME_BASE_URL": url,
         "ACME_NOTES": str(notes),
     } | ({"TURNWRIGHT_TEST_TIMINGS": timings} if timings else {})

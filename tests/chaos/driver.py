@@ -19,13 +19,18 @@ LEAST_OPEN = 3
 
 
 class Driver:
-    """`people` talk at once. A run goes on until `turns` prompts are acknowledged and `is_over`.
+    """`people` talk at once, some want to be called back below `callbacks`.
+
+    A run goes on until `turns` prompts are acknowledged and `is_over`.
 
     `progress` (0 to 1) paces them: prompts are not used up before the attack is through.
     """
 
-    def __init__(self, api: API, fake: LLMServer, talks: Talks, *, run: str, people: int) -> None:
+    def __init__(
+        self, api: API, fake: LLMServer, talks: Talks, *, run: str, people: int, callbacks: str
+    ) -> None:
         self._api, self._fake, self._talks = api, fake, talks
+        self._callbacks = callbacks
         self._run, self._people = run, people
         self.ledger = Ledger()
         self.sessions: set[str] = set()
@@ -63,7 +68,8 @@ class Driver:
         return False
 
     def _hold(self, talk: Talk) -> None:
-        person = _Person(self._api, self._fake, self.ledger, talk, run=self._run)
+        callback = f"{self._callbacks}/talk-{talk.n}"
+        person = _Person(self._api, self._fake, self.ledger, talk, run=self._run, callback=callback)
         for number, step in enumerate(talk.steps):
             person.take(step, number)
             self.sessions |= {person.session} if person.session else set()
@@ -71,8 +77,11 @@ class Driver:
 
 
 class _Person:
-    def __init__(self, api: API, fake: LLMServer, ledger: Ledger, talk: Talk, *, run: str) -> None:
+    def __init__(
+        self, api: API, fake: LLMServer, ledger: Ledger, talk: Talk, *, run: str, callback: str
+    ) -> None:
         self._api, self._fake, self._ledger = api, fake, ledger
+        self._callback = callback
         self._talk, self._run = talk, run
         self.session = talk.session or ""
         self._last: Accepted | None = None
@@ -102,11 +111,14 @@ class _Person:
 
     def _say(self, step: Say, number: int) -> None:
         fields = {"policy": step.policy} | ({"session": self.session} if self.session else {})
+        fields |= {"callback": self._callback} if step.is_told else {}
         self._calls = self._count_calls()
         key = f"{self._run}-{self._talk.n}-{number}"
-        self._last = self._api.prompt(step.text, key=key, wait_s=3 if step.waits else 0, **fields)
+        self._last = self._api.prompt(step.text, key=key, wait_s=3 if step.waits else 0, fields=fields)
         self.session = self._last.session
-        self._ledger.acknowledged(self.session, self._last.offset, step.policy, step.text)
+        self._ledger.acknowledged(
+            self.session, self._last.offset, step.policy, step.text, is_told=step.is_told
+        )
 
     def _command(self, method: str, path: str, body: dict[str, object] | None) -> None:
         answer = self._api.call(method, f"/api/sessions/{self.session}/{path}", body=body)

@@ -11,13 +11,17 @@ STARTS_NO_TURN = frozenset({"silent"})
 
 @dataclass(slots=True, kw_only=True)
 class Ack:
-    """One acknowledged prompt. Times are epoch seconds; `ended_at` None while its turn is open."""
+    """One acknowledged prompt; `is_told`: its answer is owed to a callback too.
+
+    Times are epoch seconds; `ended_at` None while its turn is open.
+    """
 
     session: str
     offset: int
     policy: str
     text: str
     acked_at: float
+    is_told: bool = False
     ended_at: float | None = None
 
 
@@ -28,9 +32,13 @@ class Ledger:
         self._acks: dict[tuple[str, int], Ack] = {}
         self._lock = threading.Lock()
 
-    def acknowledged(self, session: str, offset: int, policy: str, text: str) -> None:
+    def acknowledged(
+        self, session: str, offset: int, policy: str, text: str, *, is_told: bool = False
+    ) -> None:
         """The platform said that it has the prompt."""
-        ack = Ack(session=session, offset=offset, policy=policy, text=text, acked_at=time.time())
+        ack = Ack(
+            session=session, offset=offset, policy=policy, text=text, acked_at=time.time(), is_told=is_told
+        )
         with self._lock:
             known = self._acks.setdefault((session, offset), ack)
         assert known is ack, f"{session}@{offset} was given to two prompts: {known.text!r} and {text!r}"

@@ -19,6 +19,11 @@ class Say:
     once: Literal["now", "called", "settled"] = "now"
     waits: bool = False
 
+    @property
+    def is_told(self) -> bool:
+        """Whether its answer is to be told to a callback too."""
+        return "tell" in self.text.split() and self.policy != "silent"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
@@ -117,7 +122,8 @@ class Talks:
 
     def _text(self, *, slow: bool = False) -> str:
         self._prompts += 1
-        words = [f"p{self._prompts}"] + ["slow"] * (slow or self._rng.random() < 0.2)
+        words = [f"p{self._prompts}"] + ["tell"] * (self._rng.random() < 0.5)
+        words += ["slow"] * (slow or self._rng.random() < 0.2)
         if self._prompts % 3 == 0:
             tools = self._rng.sample(("clock", "look_up", "append_note", "append_note", "wait"), 2)
             words += [f"use:{name}" for name in dict.fromkeys(tools)]

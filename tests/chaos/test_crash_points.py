@@ -17,6 +17,7 @@ from services.faults import POINTS
 from tests.chaos.api import API, Accepted, Event
 from tests.chaos.machine import TOKEN, Machine
 from tests.chaos.vendor import Vendor
+from tests.fakes.callback_server import CallbackServer
 from tests.fakes.llm_server import LLMServer
 from tests.scenarios.platform import installed_site
 from tests.worker.waiting import wait_until
@@ -82,6 +83,9 @@ CRASHES = (
     Crash(point="tool.ran", tool="append_note", asked=1, tool_outcome="interrupted", tool_starts=2, notes=1),
 )
 
+# Requests to the callback, all under one id.
+DELIVERIES = (("deliver.claimed", 1), ("deliver.sent", 2))
+
 
 class Scene:
     """A running platform whose processes can be made to die, and what it did."""
@@ -100,16 +104,18 @@ class Scene:
                 "TURNWRIGHT_TEST_FAULTS": str(self.faults),
                 "TURNWRIGHT_TEST_TIMINGS": "take_grace_s=2",
                 "PYTHONPATH": str(plugins),
+                "TURNWRIGHT_CALLBACK_ALLOW": "127.0.0.1",
                 "ACME_BASE_URL": fake.url,
                 "ACME_NOTES": str(self.notes),
             },
         )
         self.api = API(self.machine.url, TOKEN)
 
-    def prompt_that_meets(self, point: str, text: str) -> tuple[Accepted, float]:
+    def prompt_that_meets(self, point: str, text: str, callback: str = "") -> tuple[Accepted, float]:
         """Arm `point`, send a prompt, wait until somebody died there; when that was (epoch seconds)."""
         (self.faults / point).touch()
-        accepted = self.api.prompt(text, key=f"crash-{next(self._keys)}")
+        wanted = {"callback": callback} if callback else {}
+        accepted = self.api.prompt(text, key=f"crash-{next(self._keys)}", fields=wanted)
         wait_until(lambda: any(self.faults.glob(f"{point}.hit.*")), within_s=ANSWERED_WITHIN_S)
         hit = next(self.faults.glob(f"{point}.hit.*"))
         died_at = hit.stat().st_ctime
@@ -183,5 +189,22 @@ def test_a_prompt_whose_answer_was_lost_with_web_is_found_again_by_its_key(scene
     assert [e.payload["inputs"] for e in events if e.type == "turn.settled"] == [[accepted.offset]]
 
 
+@pytest.mark.parametrize(("point", "letters"), DELIVERIES)
+def test_a_reply_survives_the_death_of_who_delivers_it(scene: Scene, point: str, letters: int) -> None:
+    with CallbackServer() as told:
+        accepted, died_at = scene.prompt_that_meets(point, "p", callback=f"{told.url}/hook")
+        wait_until(
+            lambda: any(e.type == "reply.delivered" for e in scene.api.events(accepted.session)),
+            within_s=ANSWERED_WITHIN_S,
+        )
+
+    events = scene.api.events(accepted.session)
+    [delivered] = [e.created_at / 1000 for e in events if e.type == "reply.delivered"]
+    assert delivered - died_at < RESUMED_WITHIN_S
+    assert [e.payload["attempt"] for e in events if e.type == "reply.started"] == [1, 2]
+    assert (len(told.received), len({each.id for each in told.received})) == (letters, 1)
+
+
 def test_there_is_a_crash_for_every_point() -> None:
-    assert {crash.point for crash in CRASHES} | {"web.appended"} == set(POINTS)
+    met = {crash.point for crash in CRASHES} | {point for point, _ in DELIVERIES} | {"web.appended"}
+    assert met == set(POINTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from tests.chaos.api import Detail, Event
 from tests.chaos.ledger import Ack
 from tests.chaos.monkey import Blow, kill, stop
 from tests.chaos.verdict import Evidence, counted, judge
+from tests.fakes.callback_server import Received
 from tests.fakes.llm_server import Recorded
 
 S = "app:a"
@@ -50,6 +52,28 @@ GOOD = Evidence(
     statuses={S: Detail("idle")},
     due={"advance": 0, "llm": 0},
 )
+
+
+def letter(turn: int, *inputs: int, id: str = "") -> Received:
+    """What a callback was told of a turn."""
+    data = {"session": S, "turn": turn, "inputs": inputs}
+    body = json.dumps({"data": data}).encode()
+    headers = {"webhook-id": id or f"reply-{turn}"}
+    return Received(path="/", headers=headers, body=body, connection=1)
+
+
+OWED = replace(
+    GOOD,
+    acks=[replace(GOOD.acks[0], is_told=True)],
+    events={
+        S: [
+            *GOOD.events[S],
+            Event(9, "reply.queued", {"job": f"{S}@r1"}, 9000),
+            Event(10, "reply.delivered", {"job": f"{S}@r1"}, 9000),
+        ]
+    },
+    letters=[letter(1, 2)],
+)
 Change = Callable[[list[Event]], Sequence[Event]]
 
 
@@ -77,6 +101,7 @@ def test_a_run_that_kept_every_promise_is_clean() -> None:
     verdict = judge(GOOD)
 
     assert (verdict.broken, verdict.late) == ({}, [])
+    assert judge(replace(OWED, letters=[*OWED.letters, *OWED.letters])).broken == {}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +119,10 @@ def test_a_run_that_kept_every_promise_is_clean() -> None:
         (replace(GOOD, notes=[]), "is said to be done and is not"),
         (replace(GOOD, statuses={S: Detail("waiting")}), "its status is waiting"),
         (replace(GOOD, due={"llm": 1.0}), "turnwright_due{kind=llm} is 1"),
+        (replace(OWED, letters=[]), "the callback of input 2 was not told"),
+        (replace(OWED, letters=[letter(1, 2), letter(1, 2, id="other")]), "under two ids"),
+        (replace(OWED, letters=[letter(2, 3), letter(1, 2)]), "told in the order [2, 1]"),
+        (replace(OWED, events={S: OWED.events[S][:-1]}), "were delivered {} times"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -11,7 +11,14 @@ WORKERS = ("worker", "worker", "worker")
 
 # A stream whose taker died waits out the grace, a stopped worker's jobs wait out its lease.
 QUICK = {"take_grace_s": 3.0}
-LEASES = {"lease_ttl_s": 3.0, "lease_renew_s": 0.5, "take_grace_s": 3.0}
+LEASES = {
+    "lease_ttl_s": 3.0,
+    "lease_renew_s": 0.5,
+    "take_grace_s": 3.0,
+    "delivery_lease_s": 6.0,
+    "delivery_least_s": 2.0,
+    "delivery_timeout_s": 2.0,
+}
 
 # The first runs with the times of real life.
 SHORT = (
@@ -20,7 +27,7 @@ SHORT = (
         turns=44,
         acts=(
             *map(kill, ("worker", "web", "supervisor", "log", "broker", "beat")),
-            *map(fault, ("web.appended", "llm.streaming", "tool.ran", "advance.taken")),
+            *map(fault, ("web.appended", "llm.streaming", "tool.ran", "advance.taken", "deliver.sent")),
         ),
     ),
     Variant(
@@ -28,7 +35,7 @@ SHORT = (
         turns=38,
         acts=(
             *map(kill, ("worker", "web-child", "log", "broker", "beat")),
-            *map(fault, ("llm.claimed", "llm.settled", "advance.committed")),
+            *map(fault, ("llm.claimed", "llm.settled", "advance.committed", "deliver.claimed")),
         ),
         shortcuts=False,
         timings=QUICK,

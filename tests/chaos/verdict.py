@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tests.chaos.api import API, Detail, Event
 from tests.chaos.ledger import STARTS_NO_TURN, Ack
 from tests.chaos.monkey import Blow
+from tests.fakes.callback_server import Received
 from tests.fakes.llm_server import Recorded
 
 # A thread of the fake notes a request some time after its first byte came.
@@ -19,7 +20,9 @@ WAKING_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a run left behind. `events` by session; `notes` are the lines of the writing tool."""
+    """What a run left behind. `events` by session; `notes` are the lines of the writing tool; `letters` what
+    callbacks were told.
+    """
 
     acks: Sequence[Ack]
     events: Mapping[str, Sequence[Event]]
@@ -28,6 +31,7 @@ class Evidence:
     blows: Sequence[Blow]
     statuses: Mapping[str, Detail]
     due: Mapping[str, float]
+    letters: Sequence[Received] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +61,7 @@ def judge(evidence: Evidence) -> Verdict:
         _answered(verdict, session, events)
     _no_late_calls(verdict, evidence)
     _written_once(verdict, evidence)
+    _told(verdict, evidence)
     for session, detail in evidence.statuses.items():
         if detail.status != "idle":
             verdict.blame(session, f"its status is {detail.status}: {detail.wait}")
@@ -177,3 +182,30 @@ def _written_once(verdict: Verdict, evidence: Evidence) -> None:
             asked = calls[event.payload["job"]]
             if asked["name"] == "append_note" and not written[session, asked["call"]]:
                 verdict.blame(session, f"the write of {asked['call']} is said to be done and is not")
+
+
+def _told(verdict: Verdict, evidence: Evidence) -> None:
+    """Whoever wanted to be called back was, in order, and knows a repeat by its id."""
+    ids: dict[tuple[str, int], str] = {}
+    for letter in evidence.letters:
+        session, turn = letter.data["session"], letter.data["turn"]
+        if ids.setdefault((session, turn), letter.id) != letter.id:
+            verdict.blame(session, f"turn {turn} was told under two ids")
+    order: dict[str, list[int]] = {}
+    for session, turn in ids:
+        order.setdefault(session, []).append(turn)
+    for session, turns in order.items():
+        if turns != sorted(turns):
+            verdict.blame(session, f"turns were told in the order {turns}")
+    heard = {(each.data["session"], offset) for each in evidence.letters for offset in each.data["inputs"]}
+    ends = _settled_at(evidence.events)
+    for ack in evidence.acks:
+        gone = {e.payload["input"] for e in evidence.events[ack.session] if e.type == "input.withdrawn"}
+        where = (ack.session, ack.offset)
+        if ack.is_told and where in ends and ack.offset not in gone and where not in heard:
+            verdict.blame(ack.session, f"the callback of input {ack.offset} was not told")
+    for session, events in evidence.events.items():
+        queued = Counter(e.payload["job"] for e in events if e.type == "reply.queued")
+        delivered = Counter(e.payload["job"] for e in events if e.type == "reply.delivered")
+        if queued != delivered:
+            verdict.blame(session, f"queued replies {dict(queued)} were delivered {dict(delivered)} times")

@@ -183,7 +183,12 @@ class _Connection(BaseHTTPRequestHandler):
         """Requests are recorded, not printed."""
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        size = int(self.headers.get("content-length", "0"))
+        body = self.rfile.read(size)
+        if len(body) < size:
+            # Its sender died meanwhile: no receiver would take that for a letter.
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         received = Received(path=self.path, headers=headers, body=body, connection=self._number)
         self._play(self.server.fake.record(received))

@@ -47,6 +47,8 @@ TIMINGS = {
     "shutdown_grace_s": 4.0,
 }
 STOP_S = 12.0
+# What the environment of whoever runs the tests must not decide.
+FOREIGN = ("TURNWRIGHT_", "OPENAI_", "ANTHROPIC_", "ACME_")
 BUILT_IN = (Agent(lambda name: Rules()), Breaker(per_minute=6000, burst=50_000))
 
 
@@ -149,7 +151,7 @@ class Platform:
 
     def environment(self) -> dict[str, str]:
         """What every process of this platform gets."""
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("TURNWRIGHT_", "OPENAI_", "ACME_"))}
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(FOREIGN)}
         timings = {**TIMINGS, **self.setup.timings}
         own = {
             "TURNWRIGHT_HOME": str(self.home),

@@ -60,7 +60,9 @@ class Platform:
 def platform(home: Path, **environment: str) -> Iterator[Platform]:
     output = home.parent / f"up-{len(list(home.parent.glob('up-*')))}"
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TURNWRIGHT_", "OPENAI_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TURNWRIGHT_", "OPENAI_", "ANTHROPIC_"))
     }
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -96,7 +98,8 @@ def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home
         last = run.output().split(f"ready http://127.0.0.1:{port}\n")[1].splitlines()
         said = [line for line in last if "|" not in line]
         assert said[0].startswith("model offline")
-        assert said[1] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
+        assert said[1] == "OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>"
+        assert said[2] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
         assert json.loads((home / "run" / "server.json").read_text()) == {"url": f"http://127.0.0.1:{port}"}
         assert run.get("/readyz") == 200
         assert home.stat().st_mode & 0o777 == 0o700
@@ -179,6 +182,21 @@ def test_a_port_that_was_set_and_is_in_use_is_refused_before_anything_starts(hom
         port = taken.getsockname()[1]
         with platform(home, TURNWRIGHT_PORT=str(port)) as run:
             assert f"TURNWRIGHT_PORT: 127.0.0.1 port {port} is in use" in run.refused()
+
+
+def test_the_model_of_a_vendor_is_said_when_ready(home: Path) -> None:
+    with platform(home, TURNWRIGHT_MODEL="openai:gpt-x", OPENAI_API_KEY="sk-test") as run:
+        run.port()
+        assert "\nmodel openai:gpt-x\n" in run.output()
+        assert "OPENAI_API_KEY" not in run.output()
+
+
+def test_a_vendor_without_its_key_is_refused_before_anything_starts(home: Path) -> None:
+    with platform(home, TURNWRIGHT_MODEL="openai:gpt-x,anthropic:claude-x") as run:
+        said = run.refused()
+    assert "model 'openai:gpt-x': set OPENAI_API_KEY (or OPENAI_API_KEY_FILE)" in said
+    assert "model 'anthropic:claude-x': set ANTHROPIC_API_KEY (or ANTHROPIC_API_KEY_FILE)" in said
+    assert not home.exists()
 
 
 def test_mistakes_in_the_configuration_file_are_said_before_anything_starts(home: Path) -> None:

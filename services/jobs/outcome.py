@@ -48,10 +48,13 @@ class Runner(Protocol):
         """Run one attempt to its end. Raises: Unavailable when the store went away meanwhile."""
 
 
-def too_large(held: Held) -> Settled:
-    """The failure of a job whose own outcome is more than an event can hold."""
+def too_large(held: Held, outcome: EventInput) -> Settled:
+    """The failure of a job whose own `outcome` is more than an event can hold. What it cost is kept."""
     if held.kind == "llm":
-        failed = LLMSettled(job=held.id, outcome="failed", error="answer_too_large")
+        paid = msgspec.json.decode(outcome.payload, type=LLMSettled)
+        failed = msgspec.structs.replace(
+            paid, outcome="failed", error="answer_too_large", text="", tool_calls=()
+        )
         return Settled((EventInput.of("llm.settled", failed),))
     if held.kind == "deliver":
         ended = ReplySettled(job=held.id, error="too_large")

@@ -261,7 +261,7 @@ class Worker:
         except TooLarge as error:
             # Run again, it would be paid for again and be as large.
             self._reporter.failed("settle", held.id, error)
-            failed = too_large(held).events
+            failed = too_large(held, events[-1]).events
             return self._insist(lambda: self._advancer.settle(held, failed, None))
 
     def _insist(self, settle: Callable[[], Advanced | None]) -> Advanced | None:

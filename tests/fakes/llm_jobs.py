@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -47,6 +48,20 @@ class Speaker:
             yield piece
 
 
+class Silent(Speaker):
+    """A model that says nothing until it is shut up."""
+
+    def stream(self, request: ChatRequest, call: Call) -> Iterator[Piece]:
+        """See `Provider`."""
+        call.starting()
+        self.asked.append(request)
+        shut = threading.Event()
+        call.on_cancel(shut.set)
+        yield from ()
+        assert shut.wait(10)
+        raise ProviderError("cancelled")
+
+
 class Models(ProviderRegistry):
     """Resolves the names it has."""
 
@@ -71,6 +86,7 @@ class LLMSession:
         *,
         missing: Sequence[str] = (),
         prices: Mapping[str, PriceConfig] = {},
+        wall_s: float = 60.0,
     ) -> None:
         self.stage, self.models = stage, models
         self.names = (*missing, *models)
@@ -80,7 +96,7 @@ class LLMSession:
             self.hand.claims,
             Running(stage.store, self.hand.claims, stage.keys.cancel_channel, notices=False),
             Models(models),
-            lambda agent: Persona(system="", models=self.names, tools=(), idle_s=5, wall_s=60),
+            lambda agent: Persona(system="", models=self.names, tools=(), idle_s=5, wall_s=wall_s),
             prices=Prices(prices),
             may_start=lambda: True,
             faults=Faults(None),

@@ -16,7 +16,7 @@ from services.processors.agent.rules import Rules
 from services.streams.event import EventInput, JobId
 from services.streams.keys import Keys
 from services.streams.vocabulary import CancelRequested, HistoryWindowed, LLMSettled, StreamPaused, Usage
-from tests.fakes.llm_jobs import LLMSession, S, Said, Speaker
+from tests.fakes.llm_jobs import LLMSession, S, Said, Silent, Speaker
 from tests.fakes.store_stage import Stage
 
 BUSY: Said = [ProviderError("overloaded", code="http_529")]
@@ -35,6 +35,37 @@ def stage(store_url: str, keys: Keys) -> Iterator[Stage]:
     made = stage_with(store_url, keys, Rules(job_expires_ms=EXPIRES_MS))
     yield made
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "phase", "code", "begins"),
+    [
+        ([ProviderError("ambiguous", code="idle_timeout")], "waiting", "idle_timeout", False),
+        ([TokenUsage(input=3), ProviderError("ambiguous", code="x y/z")], "waiting", "x_y_z", False),
+        (CUT, "streaming", "no_end", True),
+    ],
+)
+def test_a_failed_attempt_says_how_far_it_came(
+    stage: Stage, said: Said, phase: str, code: str, begins: bool
+) -> None:
+    session = LLMSession(stage, {"a:1": Speaker([said])})
+    session.say()
+    session.until_settled()
+
+    failed, answered = session.record().attempts
+    assert (failed.phase, failed.code, failed.first_ms is not None) == (phase, code, begins)
+    assert answered.phase == "streaming"
+
+
+def test_a_vendor_that_is_silent_for_too_long_is_left_for_the_next_one(stage: Stage) -> None:
+    session = LLMSession(stage, {"a:1": Silent([]), "b:1": Speaker([])}, wall_s=0.2)
+    session.say()
+    session.until_settled()
+
+    failed, answered = session.record().attempts
+    assert (failed.model, failed.error, failed.code) == ("a:1", "ambiguous", "wall_timeout")
+    assert (failed.phase, failed.spent_ms >= 200) == ("waiting", True)
+    assert (answered.model, answered.outcome) == ("b:1", "succeeded")
 
 
 def test_when_the_first_model_is_overloaded_the_second_answers_at_once(stage: Stage) -> None:

@@ -15,11 +15,12 @@ from services.processors.advance import Held
 from services.streams.blobs import BODY_LIMIT
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind
-from services.streams.vocabulary import LLMSettled, ToolSettled
+from services.streams.vocabulary import LLMSettled, ToolSettled, Usage
 from tests.fakes.puppet import CREATED, Told, tell
 from tests.fakes.store_stage import NoHints, Stage
 
 S = StreamId("s")
+PAID = Usage(input=9, output=9, cost_microusd=1)
 
 
 class Verbose:
@@ -35,7 +36,7 @@ class Verbose:
     def run(self, held: Held, claim: Claim) -> Result:
         """Settle with too much."""
         self.runs += 1
-        much = LLMSettled(job=held.id, outcome="succeeded", text="x" * (BODY_LIMIT + 1))
+        much = LLMSettled(job=held.id, outcome="succeeded", text="x" * (BODY_LIMIT + 1), usage=PAID)
         return Settled((EventInput.of(f"{held.kind}.settled", much),))
 
 
@@ -79,5 +80,6 @@ def test_an_outcome_that_can_not_be_stored_ends_its_job_as_failed(
 
     [settled] = [e.decode(shape) for e in stage.events(S) if e.type == f"{kind}.settled"]
     assert (settled.outcome, settled.error, verbose.runs) == ("failed", error, 1)
+    assert isinstance(settled, ToolSettled) or settled.usage == PAID
     assert stage.due.sizes()[kind] == 0
     assert [type(each) for each in reports.errors] == [TooLarge]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from services.processors.agent.processor import Agent
@@ -150,3 +151,19 @@ def test_folding_the_log_anew_gives_the_same_hour() -> None:
 def _settled(job: str, tokens: int) -> EventInput:
     usage = Usage(input=tokens, cost_microusd=tokens)
     return EventInput.of("llm.settled", LLMSettled(job=job, outcome="succeeded", text="ok", usage=usage))
+
+
+def test_a_state_stored_before_there_were_caps_is_read_and_folded_on() -> None:
+    talk = PureSession(Rules(max_tokens_per_hour=1_000))
+    talk.say("follow_up")
+    talk.advance(claims=True)
+    old = msgspec.json.decode(talk.fields["s:agent"])
+    del old["hour"], old["is_paused"]
+    del old["usage"]["cost_microusd"], old["turn"]["usage"]["cache_write"]
+    talk.fields["s:agent"] = msgspec.json.encode(old)
+    talk.append(_settled("s@1", 10))
+
+    talk.advance()
+
+    assert talk.folded() == talk.state
+    assert (talk.state.usage.cost_microusd, spent(talk.state.hour, talk.now_ms)) == (10, Spent(10, 10))

@@ -21,9 +21,10 @@ BOMB_BYTES = 200 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Answer with `status`."""
+    """Answer with `status`; with `closes`, end the connection then without a word about it."""
 
     status: int = 204
+    closes: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
@@ -93,6 +94,7 @@ class CallbackServer:
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self.connections = 0
+        self.closed = 0
         self.sent_bytes = 0
         self.disconnects = 0
         self.stopping = threading.Event()
@@ -134,10 +136,13 @@ class CallbackServer:
         with self._changed:
             assert self._changed.wait_for(lambda: condition(self), within_s), "it was not received in time"
 
-    def count(self, *, connections: int = 0, sent_bytes: int = 0, disconnects: int = 0) -> int:
+    def count(
+        self, *, connections: int = 0, closed: int = 0, sent_bytes: int = 0, disconnects: int = 0
+    ) -> int:
         """For the server's connections: tell what happened; how many connections there were."""
         with self._changed:
             self.connections += connections
+            self.closed += closed
             self.sent_bytes += sent_bytes
             self.disconnects += disconnects
             self._changed.notify_all()
@@ -178,6 +183,12 @@ class _Connection(BaseHTTPRequestHandler):
         self._number = self.server.fake.count(connections=1)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().handle()
+
+    def finish(self) -> None:
+        """The connection is over."""
+        super().finish()
+        self.connection.close()
+        self.server.fake.count(closed=1)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are recorded, not printed."""
@@ -227,6 +238,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         if script.body:
             self._write(script.body)
+        self.close_connection = self.close_connection or script.closes
 
     def _trickle(self, script: Trickle) -> None:
         self.close_connection = True

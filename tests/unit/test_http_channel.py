@@ -359,3 +359,31 @@ def test_a_text_over_the_limit_is_cut_between_characters_and_says_so(
     assert text.startswith(data["text"])
     assert abs(len(data["text"]) - kept) <= 1
     assert data.get("truncated", False) is is_cut
+
+
+def test_no_more_connections_wait_than_are_allowed(server: CallbackServer) -> None:
+    channel = HTTPChannel(LOOPBACK, lambda: [KEY], idle=1)
+    held = [Held(), Held()]
+    server.will(*held)
+    postings = [Posting(channel, letter_to(server.url)) for _ in held]
+    server.wait_for(lambda it: len(it.received) == 2)
+    for each in held:
+        each.opened.set()
+    assert all(posting.wait().receipt for posting in postings)
+
+    for _ in range(2):
+        send(channel, server)
+
+    assert server.connections == 2
+    assert len({each.connection for each in server.received[2:]}) == 1
+
+
+def test_a_connection_that_the_receiver_gave_up_meanwhile_is_noticed(
+    channel: HTTPChannel, server: CallbackServer
+) -> None:
+    server.will(Status(status=200, closes=True))
+    send(channel, server)
+    server.wait_for(lambda it: it.closed == 1)
+
+    assert send(channel, server).status == 204
+    assert server.connections == 2

@@ -15,6 +15,7 @@ from services.channels.contract import DeliveryError, DeliveryErrorKind, Letter,
 from services.channels.http.addresses import Addresses
 from services.channels.http.answers import receipt_of
 from services.channels.http.attempt import Attempt, Attempts
+from services.channels.http.connections import IDLE_CONNECTIONS, Connections
 from services.channels.http.guard import Guard
 from services.channels.http.lookup import Lookups
 from services.channels.http.payload import body_of
@@ -24,9 +25,6 @@ from services.channels.http.targets import BadTarget, Target, target_of
 from services.errors import Unavailable
 from services.telemetry.context import current
 
-# Shorter than common servers keep an idle connection: theirs must not end under a request of ours.
-IDLE_S = 4.0
-IDLE_CONNECTIONS = 64
 # An answer is read to its end only to use the connection again. What costs more than a new one is left.
 BODY_LIMIT = 65_536
 BODY_S = 1.0
@@ -58,26 +56,23 @@ class HTTPChannel:
         *,
         lookups: Lookups | None = None,
         tls: ssl.SSLContext | None = None,
+        idle: int = IDLE_CONNECTIONS,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._addresses = addresses
         self._keys = keys
         self._wall_s = wall_s
         self._attempts = Attempts()
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls or httpcore2.default_ssl_context(),
-            max_connections=None,
-            max_keepalive_connections=IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_S,
-            network_backend=Guard(addresses, lookups or Lookups(), self._attempts),
-        )
+        guard = Guard(addresses, lookups or Lookups(), self._attempts)
+        self._connections = Connections(guard, tls or httpcore2.default_ssl_context(), most=idle)
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Post `letter` once, within its `timeout_s`. Raises: DeliveryError."""
-        request = self._request(letter)
+        target = self._target(letter)
+        request = self._request(target, letter)
         with self._attempts.enter(sending, letter.timeout_s) as attempt:
             try:
-                return self._exchange(request, attempt)
+                return self._exchange(target, request, attempt)
             except DeliveryError:
                 raise
             except tuple(kind for kind, _ in _FAILURES) as error:
@@ -90,10 +85,9 @@ class HTTPChannel:
 
     def close(self) -> None:
         """Close idle connections; sending later opens new ones."""
-        self._pool.close()
+        self._connections.close()
 
-    def _request(self, letter: Letter) -> httpcore2.Request:
-        target = self._target(letter)
+    def _request(self, target: Target, letter: Letter) -> httpcore2.Request:
         body = body_of(letter)
         headers = {
             "host": target.authority,
@@ -132,15 +126,17 @@ class HTTPChannel:
             raise DeliveryError("refused", code=error.code) from None
         return target
 
-    def _exchange(self, request: httpcore2.Request, attempt: Attempt) -> Receipt:
-        response = self._pool.handle_request(request)
+    def _exchange(self, target: Target, request: httpcore2.Request, attempt: Attempt) -> Receipt:
+        connection = self._connections.take(target, request.url.origin)
+        response = connection.handle_request(request)
         try:
             receipt = receipt_of(response.status, response.headers, now_s=self._wall_s())
         finally:
             _drain(response, attempt)
-            # First this: once it is closed, the connection may already be in somebody else's hands.
-            attempt.release()
             response.close()
+            # First this: once it is given back, the connection may be in somebody else's hands.
+            attempt.release()
+            self._connections.give_back(target, connection)
         return receipt
 
 

@@ -26,7 +26,7 @@ ADDRESSES_TRIED = 4
 
 
 class Guard(httpcore2.NetworkBackend):
-    """Opens connections for a pool of the client, inside an attempt of `attempts`."""
+    """Opens connections, each inside an attempt of `attempts`."""
 
     def __init__(self, addresses: Addresses, lookups: Lookups, attempts: Attempts) -> None:
         self._addresses = addresses

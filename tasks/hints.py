@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from kombu import Connection, Producer
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 
 from services.errors import Unavailable
 from services.jobs.wake import Hint
@@ -49,8 +49,9 @@ class CeleryHints:
         """See `jobs.wake.HintPort`."""
         try:
             producer = self._connected()
-            for hint in hints:
-                self._send(producer, hint)
+            with producer.batch():
+                for hint in hints:
+                    self._send(producer, hint)
         except Exception as error:
             if self._lost(error):
                 raise Unavailable("the broker does not answer") from error
@@ -101,11 +102,8 @@ class CeleryHints:
     def backlog(self, kind: Kind) -> int:
         """See `jobs.wake.HintPort`."""
         try:
-            queue = self._queue(kind)
-            return int(self._connected().channel.queue_declare(queue, passive=True).message_count)
-        except ChannelError:
-            # On Redis an empty queue is one that is not there.
-            return 0
+            # Declared, not asked after passively: Kombu looks for the queue without the keys' common prefix.
+            return int(self._connected().channel.queue_declare(self._queue(kind)).message_count)
         except Exception as error:
             if self._lost(error):
                 raise Unavailable("the broker does not answer") from error
@@ -114,7 +112,7 @@ class CeleryHints:
     def _lost(self, error: Exception) -> bool:
         """Let go of the connection, whatever the error; whether it was that of a broker that is away."""
         connection, self._connection, self._producer = self._connection, None, None
-        away: tuple[type[BaseException], ...] = (OperationalError, OSError)
+        away: tuple[type[BaseException], ...] = (BatchPublishError, OperationalError, OSError)
         if connection is not None:
             away += connection.connection_errors
             connection.release()

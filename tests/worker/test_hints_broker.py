@@ -29,3 +29,16 @@ def test_a_dead_broker_is_named_as_such_and_its_successor_is_found(tmp_path: Pat
     with run_store(store):
         hints.publish([HINT, HINT])
         assert hints.backlog("llm") == 2
+
+
+def test_the_backlog_counts_what_nobody_has_read(tmp_path: Path) -> None:
+    store = EmbeddedStore(kind="broker", socket=tmp_path / "b.sock", folder=tmp_path)
+    app = Celery(broker=f"redis+socket://{store.socket}", set_as_current=False)
+    app.conf.broker_transport_options = {"global_keyprefix": "t:broker:", "priority_steps": [0]}
+    hints = CeleryHints(app, "t")
+    with run_store(store):
+        assert hints.backlog("llm") == 0
+
+        hints.publish([HINT] * 3)
+
+        assert (hints.backlog("llm"), hints.backlog("tool")) == (3, 0)

@@ -1,7 +1,7 @@
 """Wake-up: telling workers where to look, as soon as possible and never relied upon.
 
-Hints are published by one thread, off everybody's path, merged and bounded; what falls due soon gets a
-local timer. Switched off, everything still happens, found by the relays.
+Hints are published by one thread, off everybody's path, merged and bounded: busy workers find by themselves
+what is due. What falls due soon gets a local timer. Switched off, everything still happens, found by the relays.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from typing import Protocol
 
 import msgspec
 
+from services.jobs.room import Room
 from services.streams.keys import Keys, Kind
 from services.telemetry.context import Trace, current
 
 NEAR_MS = 2_000
 FLUSH = 200
 MOST_WAITING = 10_000
+# What no worker could follow now waits here, and looks again after so long.
+HOLD_S = 0.05
 SAME_S = 0.05
 
 
@@ -63,7 +66,8 @@ class Wake:
         failed: Callable[[BaseException], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keys, self._port, self._free, self._failed = keys, port, free, failed
+        self._keys, self._port, self._failed = keys, port, failed
+        self._room = Room(free, port.backlog, clock)
         self._clock = clock
         self.enabled = enabled
         self._queue: dict[Look, Hint] = {}
@@ -73,6 +77,7 @@ class Wake:
         self.dropped = 0
         self._count = itertools.count()
         self._changed = threading.Condition()
+        self._hold_until = 0.0
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="wake", daemon=True)
 
@@ -132,11 +137,12 @@ class Wake:
 
     def _next_batch(self) -> list[Hint]:
         with self._changed:
-            while not self._queue and not self._stopped:
-                wait = self._timers[0][0] - self._clock() if self._timers else None
-                if wait is not None and wait <= 0:
+            while not self._stopped:
+                timer = self._timers[0][0] if self._timers else math.inf
+                ready = self._hold_until if self._queue else math.inf
+                if (wait := min(timer, ready) - self._clock()) <= 0:
                     break
-                self._changed.wait(wait)
+                self._changed.wait(None if wait == math.inf else wait)
             while self._timers and self._timers[0][0] <= self._clock():
                 ends, _, hint = heapq.heappop(self._timers)
                 look = (hint.kind, hint.id)
@@ -150,16 +156,18 @@ class Wake:
 
     def _publish(self, hints: list[Hint]) -> None:
         try:
-            kept = self._bounded(hints)
-            if kept:
-                self._port.publish(kept)
+            room = len(hints) if self._stopped else self._room.take(hint.kind for hint in hints)
+            if room:
+                self._port.publish(hints[:room])
+            if room < len(hints):
+                self._hold(hints[room:])
         except Exception as error:
             self._failed(error)
 
-    def _bounded(self, hints: list[Hint]) -> list[Hint]:
-        """No more hints than slots that could follow them: busy workers find the rest by themselves."""
-        free = self._free()
-        if free is None or len(hints) <= 2:
-            return hints
-        room = max(2, free - sum(self._port.backlog(kind) for kind in {hint.kind for hint in hints}))
-        return hints[:room]
+    def _hold(self, hints: list[Hint]) -> None:
+        """Keep the newest for a while; older ones are the relays' business, or done by now."""
+        with self._changed:
+            held = {(hint.kind, hint.id): hint for hint in hints} | self._queue
+            kept = itertools.islice(held.items(), max(0, len(held) - FLUSH), None)
+            self._queue = dict(kept)
+            self._hold_until = self._clock() + HOLD_S

@@ -120,3 +120,69 @@ def test_a_broker_that_fails_ends_nothing() -> None:
     wait_until(lambda: ids(port) == ["s2"])
     assert [type(error).__name__ for error in told] == ["Unavailable", "RuntimeError"]
     wake.stop()
+
+
+class Busy(Port):
+    """Workers that have read all but `unread` hints."""
+
+    def __init__(self, unread: int) -> None:
+        super().__init__()
+        self.unread, self.looks = unread, 0
+
+    def backlog(self, kind: Kind) -> int:
+        """As many as were said to be unread."""
+        self.looks += 1
+        return self.unread
+
+
+def test_no_more_hints_leave_than_free_slots_could_follow() -> None:
+    port = Busy(unread=1)
+    wake = Wake(KEYS, port, free=lambda: 4)
+    for n in range(10):
+        wake.hint("advance", f"s{n}")
+    wake.start()
+
+    wait_until(lambda: port.looks > 1)
+    assert ids(port)[:3] == ["s0", "s1", "s2"]
+    wake.stop()
+
+
+def test_what_nobody_could_follow_leaves_once_somebody_can() -> None:
+    port = Busy(unread=4)
+    wake = Wake(KEYS, port, free=lambda: 4)
+    wake.hint("advance", "a")
+    wake.hint("llm", "s@1")
+    wake.start()
+    wait_until(lambda: port.looks > 2)
+    assert ids(port) == []
+
+    port.unread = 0
+
+    wait_until(lambda: ids(port) == ["a", "s@1"])
+    wake.stop()
+
+
+def test_of_many_that_wait_for_a_free_slot_the_newest_are_kept() -> None:
+    port = Busy(unread=9)
+    wake = Wake(KEYS, port, free=lambda: 0)
+    wake.start()
+    for n in range(3 * module.FLUSH):
+        wake.hint("advance", f"s{n}")
+    wait_until(lambda: port.looks > 5)
+
+    wake.stop()
+
+    assert len(port.sent) <= 2 * module.FLUSH
+    assert ids(port)[-1] == f"s{3 * module.FLUSH - 1}"
+
+
+def test_one_look_at_the_backlog_is_enough_for_as_many_hints_as_there_is_room() -> None:
+    port = Busy(unread=0)
+    wake = Wake(KEYS, port, free=lambda: 50, clock=lambda: 5.0)
+    wake.start()
+    for n in range(50):
+        wake.hint("advance", f"s{n}")
+        wait_until(lambda n=n: len(port.sent) > n)  # type: ignore[misc]
+
+    assert port.looks == 1
+    wake.stop()

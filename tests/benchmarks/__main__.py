@@ -22,8 +22,10 @@ from tests.benchmarks.burst import measure_burst
 from tests.benchmarks.figures import Conditions, Figure, Measurement, NotMeasured, table
 from tests.benchmarks.flood import measure_flood
 from tests.benchmarks.length import measure_append, measure_session
+from tests.benchmarks.memory import measure_memory
 from tests.benchmarks.startup import measure_startup
 from tests.benchmarks.steady import measure_ack, measure_turn
+from tests.benchmarks.telemetry import measure_telemetry
 from tests.benchmarks.timer import measure_timer
 from tests.benchmarks.versus import measure_versus
 
@@ -37,6 +39,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "startup": measure_startup,
     "burst": measure_burst,
     "versus": measure_versus,
+    "memory": measure_memory,
+    "telemetry": measure_telemetry,
 }
 QUICK_SHARE = 0.1
 

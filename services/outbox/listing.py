@@ -25,7 +25,7 @@ Place = tuple[int, str, int]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One entry. `due`: when it is tried, epoch ms; None while it is sent, waits for another, or has ended.
 
-    `is_letter`: it ended undelivered. `error` is how its last attempt ended.
+    `is_letter`: it ended undelivered. `error` is how its last attempt ended, `since` when its state changed.
     """
 
     job: JobId
@@ -33,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     error: str = ""
     destination: str = ""
+    since: int = 0
     due: int | None = None
     is_letter: bool = False
 
@@ -78,7 +79,7 @@ class Shelf:
 
     def look(self, jobs: Sequence[JobId]) -> list[Row]:
         """How far `jobs` have come, in one round trip; an empty state for what is not there."""
-        fields = ("state", "attempts", "error", "destination")
+        fields = ("state", "attempts", "error", "destination", "since")
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for job in jobs:
@@ -121,5 +122,12 @@ class Shelf:
 
 
 def _row(job: JobId, answer: Sequence[bytes | None]) -> Row:
-    state, attempts, error, destination = ((each or b"").decode() for each in answer)
-    return Row(job=job, state=state, attempts=int(attempts or 0), error=error, destination=destination)
+    state, attempts, error, destination, since = ((each or b"").decode() for each in answer)
+    return Row(
+        job=job,
+        state=state,
+        attempts=int(attempts or 0),
+        error=error,
+        destination=destination,
+        since=int(since or 0),
+    )

@@ -26,7 +26,7 @@ from services.sessions.values import (
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import stream_of
 from services.streams.log import Log
-from services.streams.vocabulary import DiscardRequested, ReplayRequested
+from services.streams.vocabulary import DiscardRequested, ReplayRequested, ReplyQueued
 
 ENTRY_ID = rf"{SESSION_ID}@r[1-9][0-9]{{0,14}}"
 # Entries that one page looks at; a page may be short, or empty, and still have a cursor.
@@ -34,6 +34,8 @@ INSPECTED = 300
 
 OPEN: tuple[OutboxState, ...] = ("queued", "sending", "backing_off")
 ENDED: tuple[OutboxState, ...] = tuple(state for state in get_args(OutboxState) if state not in OPEN)
+# The states of a job that is not at its end, as people say them.
+STANDINGS = {"requested": "it waits", "started": "it is being sent"}
 
 _entry_id = re.compile(ENTRY_ID)
 
@@ -78,16 +80,14 @@ class Outbox:
 
         Raises: NotFound, WrongState (open, delivered, replayed already), Unavailable.
         """
-        job, told = self._told(entry)
-        state = _state(told)
-        if state is None:
-            raise WrongState("it was delivered")
-        if state in OPEN:
-            raise WrongState(f"it is not at its end: {self._standing(job)}")
+        job, row = self._look(entry)
+        if row.state in STANDINGS:
+            raise WrongState(f"it is not at its end: {STANDINGS[row.state]}")
+        told = self._ended(job)
         if told.replayed_as:
             raise WrongState(f"it was replayed already, as {told.replayed_as}")
         if not told.settled:
-            raise NotFound(f"the turn of entry {entry}")
+            raise WrongState("its turn is too far back in the session")
         asked = ReplayRequested(
             job=job,
             origin=told.origin,
@@ -105,11 +105,11 @@ class Outbox:
 
         Raises: NotFound, WrongState (delivered), Unavailable.
         """
-        job, told = self._told(entry)
-        if _state(told) is None:
-            raise WrongState("it was delivered")
-        event = EventInput.of("reply.discard_requested", DiscardRequested(job=job), key=f"discard:{job}")
-        return self._append(job, event)
+        job, row = self._look(entry)
+        if row.state not in STANDINGS and _state(self._ended(job)) == "discarded":
+            stream = stream_of(job)
+            return Commanded(session=stream, offset=self._log.head(stream), changed=False)
+        return self._append(job, EventInput.of("reply.discard_requested", DiscardRequested(job=job)))
 
     def _append(self, job: JobId, event: EventInput) -> Commanded:
         stream = stream_of(job)
@@ -128,25 +128,29 @@ class Outbox:
             if stream not in known:
                 known[stream] = self._letters.find(stream, jobs[stream])
             told = known[stream].get(row.job)
-            if told is None:
-                continue
-            state = _state(told) if row.is_letter else _open_state(row, now)
-            if state is not None and wanted.state in (None, state):
-                yield _entry(row, told, state, self._letters.address(stream, told))
+            state = _open_state(row, now)
+            if row.is_letter:
+                state = "failed" if told is None else _state(told)
+            if wanted.state in (None, state):
+                address = "" if told is None else self._letters.address(stream, told)
+                yield _entry(row, told or _unknown(row), state, address)
 
-    def _told(self, entry: str) -> tuple[JobId, Told]:
+    def _look(self, entry: str) -> tuple[JobId, Row]:
         if not _entry_id.fullmatch(entry):
             raise NotFound(f"entry {entry}")
         job = JobId(entry)
+        return job, self._shelf.look([job])[0]
+
+    def _ended(self, job: JobId) -> Told:
+        """How an entry ended that is not open. Raises: NotFound, WrongState (delivered, or about to be)."""
         told = self._letters.find(stream_of(job), [job]).get(job)
         if told is None:
-            raise NotFound(f"entry {entry}")
-        return job, told
-
-    def _standing(self, job: JobId) -> str:
-        return {"started": "it is being sent", "requested": "it waits"}.get(
-            self._shelf.look([job])[0].state, "it is about to be settled"
-        )
+            raise NotFound(f"entry {job}")
+        if told.end == "reply.delivered":
+            raise WrongState("it was delivered")
+        if not told.end:
+            raise WrongState("it is about to be sent or settled: ask again")
+        return told
 
     def _place(self, cursor: str) -> Place:
         if not _entry_id.fullmatch(cursor):
@@ -160,13 +164,9 @@ def _open_state(row: Row, now: int) -> OutboxState:
     return "backing_off" if row.error and row.due is not None and row.due > now else "queued"
 
 
-def _state(told: Told) -> OutboxState | None:
-    """What became of a reply; None when it was delivered."""
+def _state(told: Told) -> OutboxState:
+    """What became of a reply that ended undelivered."""
     match told.end, told.error:
-        case "", _:
-            return "queued"
-        case "reply.delivered", _:
-            return None
         case _ if told.is_discarded:
             return "discarded"
         case "reply.uncertain", _:
@@ -175,6 +175,12 @@ def _state(told: Told) -> OutboxState | None:
             return known
         case _:
             return "failed"
+
+
+def _unknown(row: Row) -> Told:
+    """What is told of a reply that was queued too far back to be found."""
+    queued = ReplyQueued(job=row.job, channel="", turn=0, inputs=(), destination=row.destination)
+    return Told(queued=queued, queued_at=row.since)
 
 
 def _entry(row: Row, told: Told, state: OutboxState, address: str) -> OutboxEntry:

@@ -29,6 +29,10 @@ PATHS = (
     "/api/sessions/{session}/processors/{name}/resume",
     "/api/sessions/{session}/processors/{name}/skip",
     "/api/processors",
+    "/api/outbox",
+    "/api/outbox/{session}/replay",
+    "/api/outbox/{session}@r{offset}/replay",
+    "/api/outbox/{session}@r{offset}/discard",
     "/api/event-types",
     "/healthz",
     "/readyz",
@@ -37,7 +41,7 @@ PATHS = (
     "/{session}",
 )
 FIELDS = ("text", "session", "agent", "policy", "queued", "reason", "callback", "")
-QUERIES = ("after", "limit", "type", "status", "source", "q", "cursor", "before", "x")
+QUERIES = ("after", "limit", "type", "status", "source", "q", "cursor", "before", "state", "session", "x")
 HEADERS = (
     *("Idempotency-Key", "Prefer", "Accept", "Last-Event-ID", "Content-Type", "Content-Encoding"),
     *("Authorization", "X-Forwarded-For", "Range", "If-Match", "Expect", "Cookie"),
@@ -74,6 +78,8 @@ prompts = st.fixed_dictionaries(
         "session": st.sampled_from(["app:x", "app:y", "prompt:none"]) | odd_text,
         "agent": st.sampled_from(["default", "poet"]) | odd_text,
         "policy": st.sampled_from(["follow_up", "steer", "collect", "silent"]) | odd_text,
+        "callback": st.sampled_from(["https://example.org/", "http://[::1]/", "http://1.2.3.4:0x50/"])
+        | odd_text,
     },
 )
 bodies = (

@@ -33,6 +33,7 @@ def web_app(
     hints = CeleryHints(create_celery(), settings.namespace, telemetry.tracer)
     engine = Engine(settings, hints, telemetry=telemetry, is_stopping=is_stopping)
     engine.wake.start()
+    engine.totals.start()
     metrics = engine.metrics(version("turnwright"))
     limits = engine.config.limits
     return create_app(

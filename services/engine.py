@@ -12,6 +12,7 @@ from services.channels.http.addresses import Addresses
 from services.config import AgentConfig, Config, load_config
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.roles import read_roles
+from services.diagnosis.totals import Totals
 from services.diagnosis.wait import Explainer, WorkerCensus
 from services.faults import Faults
 from services.jobs.census import Census
@@ -60,7 +61,11 @@ class Engine:
         self.telemetry = telemetry or Telemetry()
         self.config: Config = load_config(settings.config_path)
         self.baggage_keys = frozenset(self.config.telemetry.baggage)
-        self.store = Store(store_addresses(settings)[0])
+        counters = self.telemetry.counters
+        self.store = Store(
+            store_addresses(settings)[0],
+            timed=lambda script, seconds: counters.observe("turnwright_store_seconds", seconds, script),
+        )
         await_store(self.store, within_s=STORE_WAIT_S, is_stopping=is_stopping)
         self.keys = admit(self.store, settings.namespace)
         self.faults = Faults(settings.test_faults)
@@ -73,7 +78,9 @@ class Engine:
             enabled=settings.test_shortcuts,
             free=self.census.free_slots,
             failed=lambda error: self.logger.warning("hints_lost", error=type(error).__name__),
+            counters=counters,
         )
+        self.totals = Totals(self.store, self.keys, counters)
         self.due = DueSets(self.store, self.keys, grace_s=timings.take_grace_s)
         self.log = Log(
             self.store,
@@ -144,7 +151,7 @@ class Engine:
 
     def metrics(self, version: str) -> Metrics:
         """What `/metrics` shows."""
-        return Metrics(self.store, self.due, self.worker_census, version)
+        return Metrics(self.store, self.due, self.worker_census, self.totals, version)
 
     def sessions(self) -> Sessions:
         """What the API offers."""
@@ -191,6 +198,7 @@ def relay_of(engine: Engine) -> Relay:
         engine.due,
         engine.wake,
         every_s=engine.settings.timings.relay_s,
+        counters=engine.telemetry.counters,
         failed=lambda error: engine.logger.warning("relay_round_failed", error=type(error).__name__),
     )
 

@@ -65,7 +65,7 @@ class WorkerEngine(Engine):
             self.store, self.claims, self.keys.cancel_channel, notices=settings.test_shortcuts
         )
         self.relay = relay_of(self)
-        self._spans = RunSpans(self.telemetry.tracer)
+        self._spans = RunSpans(self.telemetry.tracer, self.telemetry.counters)
         self.tool_jobs = ToolJobs(
             self.log,
             self.running,
@@ -116,7 +116,7 @@ class WorkerEngine(Engine):
                 keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
                 delivery_lease_s=self.settings.timings.delivery_lease_s,
                 is_dead=partial(is_proven_dead, host=host_id()),
-                committed=Observer(self.telemetry.tracer).committed,
+                committed=Observer(self.telemetry.tracer, self.telemetry.counters).committed,
             ),
             runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliveries()},
             deliverer=StreamDeliverer(self.log),
@@ -168,6 +168,7 @@ class WorkerEngine(Engine):
     def start(self) -> None:
         """Take the lease and begin to look after the due sets. Raises: Unavailable, Overloaded."""
         self.wake.start()
+        self.totals.start()
         self.lease.start(within_s=STORE_WAIT_S, is_stopping=self._is_stopping)
         self.running.start()
         self.relay.start()
@@ -185,6 +186,7 @@ class WorkerEngine(Engine):
         except TurnwrightError as error:
             self.logger.warning("lease_not_returned", error=type(error).__name__)
         self.wake.stop()
+        self.totals.stop()
         self.store.close()
         self.telemetry.stop()
 

@@ -5,6 +5,8 @@ Keeps no file and leads nobody: what is due stands in the store, and whoever loo
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from celery.beat import Scheduler
 
 from services.engine import Engine, attacher_of, relay_of
@@ -25,6 +27,9 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         self._engine = Engine(settings, hints, telemetry=telemetry)
         self._relay = relay_of(self._engine)
         self._attacher = attacher_of(self._engine)
+        # One of all roles tells of the store: with several beats each says the same.
+        telemetry.watch(self._engine.metrics(version("turnwright")).gauges)
+        self._engine.totals.start()
         self._engine.wake.start()
         self._attacher.start()
 
@@ -40,6 +45,7 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         """Beat ends."""
         self._attacher.stop()
         self._engine.wake.stop()
+        self._engine.totals.stop()
         self._engine.store.close()
         self._engine.telemetry.stop()
 

@@ -79,7 +79,13 @@ class DueSets:
 
     def sizes(self) -> dict[Kind, int]:
         """Members per kind, held jobs included: 0 everywhere when nothing is owed."""
-        sizes: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        owed, held = self.owed()
+        return {kind: owed[kind] + held[kind] for kind in KINDS}
+
+    def owed(self) -> tuple[dict[Kind, int], dict[Kind, int]]:
+        """Members of the due sets per kind, and held jobs per kind."""
+        owed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        held: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for shard in range(self._keys.shards):
@@ -88,14 +94,14 @@ class DueSets:
                 pipe.zrange(self._keys.leases(shard), 0, -1)
             answers = pipe.execute()
             width = len(KINDS) + 1
-            held = self._store.client.pipeline(transaction=False)
+            holding = self._store.client.pipeline(transaction=False)
             for shard in range(self._keys.shards):
                 row = answers[shard * width : (shard + 1) * width]
                 for kind, size in zip(KINDS, row[:-1], strict=True):
-                    sizes[kind] += size
+                    owed[kind] += size
                 for incarnation in row[-1]:
-                    held.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
-            for members in held.execute():
+                    holding.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
+            for members in holding.execute():
                 for member in members:
-                    sizes[held_job(member)[0]] += 1
-        return sizes
+                    held[held_job(member)[0]] += 1
+        return owed, held

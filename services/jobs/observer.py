@@ -16,6 +16,7 @@ from services.streams.event import Event, EventInput
 from services.streams.vocabulary import TurnSettled, TurnStarted
 from services.telemetry import conventions as names
 from services.telemetry.context import Trace, agent_span, current, read_trace, work_for
+from services.telemetry.counters import Counters
 from services.telemetry.tracer import Attribute, Tracer
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -24,8 +25,8 @@ P = TypeVar("P", bound=msgspec.Struct)
 class Observer:
     """Hears of commits (`processors.advance.Advancer`); never raises for what it is told."""
 
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+    def __init__(self, tracer: Tracer, counters: Counters) -> None:
+        self._tracer, self._counters = tracer, counters
 
     def committed(self, done: Committed) -> None:
         """Make the spans of `done`. What this thread does next belongs to them."""
@@ -33,13 +34,15 @@ class Observer:
             self._reduced(done)
         else:
             _go_on(done)
-        if not self._tracer.records:
-            return
         for one in done.written:
-            if one.type == "turn.settled":
-                self._settled(done, one)
+            match one.type:
+                case "turn.settled":
+                    self._settled(done, one)
+                case "reply.delivered" | "reply.uncertain" | "reply.failed":
+                    self._counters.add("turnwright_deliveries_total", one.type.removeprefix("reply."))
 
     def _reduced(self, done: Committed) -> None:
+        self._counters.add("turnwright_takes_total", "advance")
         stored = _stored(done)
         if not self._tracer.records:
             work_for(stored or current(), done.stream)
@@ -67,7 +70,8 @@ class Observer:
     def _settled(self, done: Committed, event: EventInput) -> None:
         trace = read_trace(event.trace, event.baggage)
         turn = _read(event, TurnSettled)
-        if trace is None or not turn.started_at:
+        self._counters.add("turnwright_turns_total", turn.outcome)
+        if trace is None or not turn.started_at or not self._tracer.records:
             return
         span = self._tracer.begin(
             f"{names.INVOKE_AGENT} {turn.agent}",

@@ -16,6 +16,7 @@ from services.jobs.incarnation import host_id, is_proven_dead
 from services.jobs.wake import NEAR_MS, Wake
 from services.streams.keys import Keys, held_job
 from services.streams.store import Store, translated
+from services.telemetry.counters import Counters
 
 OVERDUE_MS = 300
 PER_SET = 8
@@ -33,10 +34,12 @@ class Relay:
         wake: Wake,
         *,
         every_s: float,
+        counters: Counters | None = None,
         failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._store, self._keys, self._due, self._wake = store, keys, due, wake
         self._every_s, self._failed = every_s, failed
+        self._counters = counters or Counters()
         self._host = host_id()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -57,6 +60,7 @@ class Relay:
         for one in found:
             if one.at <= now - (OVERDUE_MS if self._wake.enabled else 0):
                 self._wake.relay(one.kind, one.id)
+                self._counters.add("turnwright_relayed_hints_total", one.kind)
             elif now < one.at <= now + NEAR_MS:
                 self._wake.at(one.kind, one.id, one.at, now_ms=now)
         self._bury(now)

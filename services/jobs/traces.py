@@ -12,6 +12,7 @@ from services.streams.event import StreamId
 from services.telemetry import conventions as names
 from services.telemetry.context import Trace, agent_span, cause, current, work_for
 from services.telemetry.conventions import SpanKind
+from services.telemetry.counters import Counters
 from services.telemetry.tracer import Attribute, Attributes, NoTracer, Span, Tracer
 
 
@@ -22,15 +23,16 @@ def enter_turn(stored: Trace | None, stream: StreamId, turn: int) -> None:
 
 
 class RunSpans:
-    """Makes the spans of runs in this process."""
+    """Makes the spans of runs in this process; `counters` is for those who make them through it."""
 
-    def __init__(self, tracer: Tracer | None = None) -> None:
-        self._tracer = tracer or NoTracer()
+    def __init__(self, tracer: Tracer | None = None, counters: Counters | None = None) -> None:
+        self._tracer, self.counters = tracer or NoTracer(), counters or Counters()
 
     def begin(
         self, name: str, held: Held, claim: Claim, *, kind: SpanKind = "internal", attributes: Attributes
     ) -> Span:
         """The span of an attempt at `held`. Its waits: since it was due, and since its last holder was found dead."""
+        self.counters.add("turnwright_takes_total", held.kind)
         parent, hint = current(), cause()
         is_foreign = hint is not None and parent is not None and hint.trace_id != parent.trace_id
         facts: dict[str, Attribute] = {

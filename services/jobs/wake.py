@@ -19,6 +19,7 @@ import msgspec
 from services.jobs.room import Room
 from services.streams.keys import Keys, Kind
 from services.telemetry.context import Trace, current
+from services.telemetry.counters import Counters
 
 NEAR_MS = 2_000
 FLUSH = 200
@@ -65,16 +66,16 @@ class Wake:
         free: Callable[[], int | None] = lambda: None,
         failed: Callable[[BaseException], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
+        counters: Counters | None = None,
     ) -> None:
         self._keys, self._port, self._failed = keys, port, failed
         self._room = Room(free, port.backlog, clock)
-        self._clock = clock
+        self._clock, self._counters = clock, counters or Counters()
         self.enabled = enabled
         self._queue: dict[Look, Hint] = {}
         # When each hint's timer ends; the heap also keeps ends that were moved since.
         self._ends: dict[Look, float] = {}
         self._timers: list[tuple[float, int, Hint]] = []
-        self.dropped = 0
         self._count = itertools.count()
         self._changed = threading.Condition()
         self._hold_until = 0.0
@@ -125,7 +126,7 @@ class Wake:
         # A broker that is away for long: what is dropped is found by the relays.
         while len(self._queue) > MOST_WAITING:
             del self._queue[next(iter(self._queue))]
-            self.dropped += 1
+            self._counters.add("turnwright_hints_dropped_total", "overflow")
 
     def _run(self) -> None:
         while True:
@@ -162,7 +163,11 @@ class Wake:
             if room < len(hints):
                 self._hold(hints[room:])
         except Exception as error:
+            self._counters.add("turnwright_hints_dropped_total", "broker", by=len(hints))
             self._failed(error)
+            return
+        for hint in hints[:room]:
+            self._counters.add("turnwright_hints_total", hint.kind)
 
     def _hold(self, hints: list[Hint]) -> None:
         """Keep the newest for a while; older ones are the relays' business, or done by now."""

@@ -78,7 +78,7 @@ class Attempts:
         """
         with within(self._spans.begin(held, claim, model, request), held.stream) as span:
             ended = self._asked(held, request, model=model, provider=provider, answer=answer)
-            self._spans.ended(span, ended.kind, answer, ended.facts)
+            self._spans.ended(span, ended.kind, answer, ended.facts, model=model)
         return ended
 
     def _asked(

@@ -7,7 +7,7 @@ from services.jobs.traces import RunSpans
 from services.llm.answer import Answer
 from services.llm.provider import ChatMessage, ChatRequest
 from services.processors.advance import Held
-from services.streams.vocabulary import AttemptFacts
+from services.streams.vocabulary import AttemptFacts, Usage
 from services.telemetry import conventions as names
 from services.telemetry.content import Message, Part, messages_as
 from services.telemetry.otel import Content
@@ -36,9 +36,10 @@ class ChatSpans:
             f"{names.CHAT} {request.model}", held, claim, kind="client", attributes=facts
         )
 
-    def ended(self, span: Span, kind: str, answer: Answer, facts: AttemptFacts) -> None:
-        """How it went; `kind` is `succeeded` or a safe code."""
+    def ended(self, span: Span, kind: str, answer: Answer, facts: AttemptFacts, *, model: str) -> None:
+        """How it went; `kind` is `succeeded` or a safe code, `model` the one asked."""
         usage = facts.usage
+        self._count(model, kind, usage)
         told: dict[str, Attribute] = {
             names.RESPONSE_MODEL: answer.model,
             names.INPUT_TOKENS: usage.input,
@@ -59,6 +60,20 @@ class ChatSpans:
         span.set(told)
         if kind != "succeeded":
             span.fail(kind)
+
+    def _count(self, model: str, kind: str, usage: Usage) -> None:
+        add = self._spans.counters.add
+        add("turnwright_llm_attempts_total", model, kind)
+        tokens = {
+            "input": usage.input,
+            "output": usage.output,
+            "cached": usage.cached,
+            "cache_write": usage.cache_write,
+            "reasoning": usage.reasoning,
+        }
+        for of, n in tokens.items():
+            add("turnwright_tokens_total", model, of, by=n)
+        add("turnwright_cost_usd_total", model, by=usage.cost_microusd or 0)
 
 
 def _told(message: ChatMessage) -> Message:

@@ -105,6 +105,11 @@ class Keys(msgspec.Struct, frozen=True):
         return f"{self.namespace}:workers"
 
     @property
+    def counts(self) -> str:
+        """Hash: metric and labels -> what all processes counted."""
+        return f"{self.namespace}:counts"
+
+    @property
     def guilt(self) -> str:
         """Hash: run with plugins -> whose it is, and whether its process ended in it."""
         return f"{self.namespace}:guilt"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,7 +130,7 @@ class Store:
     """Connections to one server and the scripts that run there.
 
     `timeout_s` bounds a single answer; a lost one is asked for again, which every writing script
-    recognises by its operation id.
+    recognises by its operation id. `timed` hears how long each script took, in seconds.
     """
 
     def __init__(
@@ -139,11 +140,12 @@ class Store:
         timeout_s: float = 3.0,
         retries: int = 3,
         read: Callable[[str], Script] = read_script,
+        timed: Callable[[str, float], None] = lambda script, seconds: None,
     ) -> None:
         self.url = url
         self._timeout_s = timeout_s
         self._retries = retries
-        self._read = read
+        self._read, self._timed = read, timed
         self._local = threading.local()
         self._scripts: dict[str, Script] = {}
         self._open: list[Client] = []
@@ -232,12 +234,14 @@ class Store:
         script = self._scripts.get(name)
         if script is None:
             script = self._scripts[name] = self._read(name)
-        client = self.client
+        client, began = self.client, time.perf_counter()
         try:
             return client.evalsha(script.sha, len(keys), *keys, *args)
         except NoScriptError:
             client.script_load(script.text)
             return client.evalsha(script.sha, len(keys), *keys, *args)
+        finally:
+            self._timed(name, time.perf_counter() - began)
 
 
 class RefusedByScript(Refused):

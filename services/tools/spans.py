@@ -35,6 +35,7 @@ class ToolSpans:
 
     def ended(self, span: Span, outcome: ToolOutcome) -> None:
         """How it went."""
+        self._spans.counters.add("turnwright_tool_calls_total", outcome.outcome)
         span.set({names.OUTCOME: outcome.outcome})
         if self._content != "none":
             span.set({names.TOOL_RESULT: words_as(self._content, outcome.result)})

@@ -24,7 +24,8 @@ from services.telemetry.counters import Counters
 NEAR_MS = 2_000
 FLUSH = 200
 MOST_WAITING = 10_000
-# What no worker could follow now waits here, and looks again after so long.
+# Of what no worker could follow now so many wait here, and look again after so long.
+MOST_HELD = 16
 HOLD_S = 0.05
 SAME_S = 0.05
 
@@ -170,9 +171,9 @@ class Wake:
             self._counters.add("turnwright_hints_total", hint.kind)
 
     def _hold(self, hints: list[Hint]) -> None:
-        """Keep the newest for a while; older ones are the relays' business, or done by now."""
+        """Keep the newest for a while. Whoever follows one of them takes what else is due as well."""
         with self._changed:
             held = {(hint.kind, hint.id): hint for hint in hints} | self._queue
-            kept = itertools.islice(held.items(), max(0, len(held) - FLUSH), None)
+            kept = itertools.islice(held.items(), max(0, len(held) - MOST_HELD), None)
             self._queue = dict(kept)
             self._hold_until = self._clock() + HOLD_S

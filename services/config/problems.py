@@ -104,8 +104,10 @@ def _written(path: KeyPath, document: object) -> KeyPath:
 
 def _unknown(path: KeyPath) -> str:
     key = str(path[-1])
-    if _SECRET_WORDS.search(key):
-        return "unknown key; secrets have no place here, they come from the environment"
     table: type[BaseModel] = Config if len(path) == 1 else _TABLES[str(path[0])]
-    near = difflib.get_close_matches(key, table.model_fields, 1)
+    # `max_token_per_hour` is a slip of the pen, `api_token` is none.
+    sure = difflib.get_close_matches(key, table.model_fields, 1, cutoff=0.9)
+    if not sure and _SECRET_WORDS.search(key):
+        return "unknown key; secrets have no place here, they come from the environment"
+    near = sure or difflib.get_close_matches(key, table.model_fields, 1)
     return f"unknown key, did you mean {near[0]}?" if near else "unknown key"

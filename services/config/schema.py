@@ -48,7 +48,7 @@ def _several(one: dict[str, object]) -> dict[str, object]:
 
 
 _CAP_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 1}
-_USD_CAP_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0.000_001, "maximum": 1_000_000}
+_USD_CAP_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0.001, "maximum": 1_000_000}
 _PRICE_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1_000_000}
 
 BaggageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
@@ -100,10 +100,9 @@ class AgentConfig(_Table):
     """Tokens a session may use within an hour before it is paused. Absent: no cap."""
 
     max_usd_per_hour: Annotated[
-        float | None, Field(ge=0.000_001, le=1_000_000), WithJsonSchema(_USD_CAP_SCHEMA)
+        float | None, Field(ge=0.001, le=1_000_000), WithJsonSchema(_USD_CAP_SCHEMA)
     ] = None
-    """US dollars a session may cost within an hour before it is paused; every model needs a known price. Absent:
-    no cap."""
+    """US dollars a session may cost within an hour before it is paused. Each of its models needs a known price."""
 
     @property
     def max_microusd_per_hour(self) -> int:
@@ -196,7 +195,9 @@ class Config(_Table):
     )
     limits: Limits = Field(default_factory=Limits)
     retention: Retention = Field(default_factory=Retention)
-    prices: Mapping[ModelName, PriceConfig] = Field(default_factory=dict)
+    prices: Mapping[ModelName, PriceConfig] = Field(
+        default_factory=dict, json_schema_extra={"additionalProperties": False}
+    )
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from services.config.schema import PriceConfig
 from services.errors import ConfigurationError
@@ -46,6 +46,18 @@ class Speaker:
             if isinstance(piece, ProviderError):
                 raise piece
             yield piece
+
+
+class Interrupted(Speaker):
+    """A model in whose midst something happens."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def stream(self, request: ChatRequest, call: Call) -> Iterator[Piece]:
+        """See `Provider`."""
+        for piece in super().stream(request, call):
+            yield piece
+            self.meanwhile()
 
 
 class Silent(Speaker):
@@ -91,10 +103,11 @@ class LLMSession:
         self.stage, self.models = stage, models
         self.names = (*missing, *models)
         self.hand = stage.hand()
+        self.running = Running(stage.store, self.hand.claims, stage.keys.cancel_channel, notices=False)
         self._runner = LLMRunner(
             stage.log,
             self.hand.claims,
-            Running(stage.store, self.hand.claims, stage.keys.cancel_channel, notices=False),
+            self.running,
             Models(models),
             lambda agent: Persona(system="", models=self.names, tools=(), idle_s=5, wall_s=wall_s),
             prices=Prices(prices),

@@ -14,7 +14,7 @@ from tests.fakes.llm_anthropic import KEY as ANTHROPIC_KEY
 from tests.fakes.llm_anthropic import Messages
 from tests.fakes.llm_openai import KEY as OPENAI_KEY
 from tests.fakes.llm_openai import ChatCompletions
-from tests.fakes.llm_scripts import Answer, Script, Stall
+from tests.fakes.llm_scripts import Answer, Script, Stall, Status
 from tests.fakes.llm_server import LLMServer, Recorded
 from tests.scenarios.agent_session import Session
 from tests.scenarios.platform import Platform, Setup, installed_site, running_platform
@@ -26,6 +26,11 @@ tools = ["clock"]
 [agents.claude]
 tools = ["clock"]
 model = "anthropic:claude-x"
+
+[agents.either]
+tools = ["clock"]
+model = ["openai:gpt-4o", "anthropic:claude-sonnet-4-5"]
+max_usd_per_hour = 1
 """
 AGENTS = pytest.mark.parametrize(("agent", "model"), [("default", "gpt-x"), ("claude", "claude-x")])
 CANARY = "canary-in-a-prompt"
@@ -90,6 +95,30 @@ def test_a_turn_calls_a_tool_and_answers_with_what_it_said(stage: Stage, agent: 
     assert (second.usage.input, second.usage.output, second.usage.cached) == (20, 4, 5)
     assert (second.usage.cache_write, second.usage.reasoning) == (3, 1)
     assert stage.vendors[agent].faults == []
+
+
+def test_when_one_vendor_is_overloaded_the_other_answers_at_once_and_each_at_its_own_price(
+    stage: Stage,
+) -> None:
+    openai, anthropic = stage.vendors["default"], stage.vendors["claude"]
+    openai.will(Status(status=429, retry_after="30"))
+    asked = len(anthropic.requests)
+    session = Session(stage.platform, agent="either")
+    session.say(f"What time is it? {CANARY}")
+
+    (turn,) = session.settled(within_s=15)
+
+    assert turn.outcome == "answered"
+    assert len(anthropic.requests) == asked + 1
+    runs = [stage.platform.http.get(f"/api/runs/{session.id}@{n}").json() for n in (1, 2)]
+    assert [[each["model"] for each in run["attempts"]] for run in runs] == [
+        ["openai:gpt-4o", "anthropic:claude-sonnet-4-5"],
+        ["openai:gpt-4o"],
+    ]
+    assert runs[0]["attempts"][0]["code"] == "http_429"
+    # 10 x 3 + 2 x 15, and 12 x 2.50 + 5 x 1.25 + 3 x 2.50 + 4 x 10, rounded up.
+    assert [run["usage"]["cost_microusd"] for run in runs] == [60, 84]
+    assert turn.usage.cost_microusd == 144
 
 
 @AGENTS

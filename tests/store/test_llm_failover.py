@@ -16,7 +16,7 @@ from services.processors.agent.rules import Rules
 from services.streams.event import EventInput, JobId
 from services.streams.keys import Keys
 from services.streams.vocabulary import CancelRequested, HistoryWindowed, LLMSettled, StreamPaused, Usage
-from tests.fakes.llm_jobs import LLMSession, S, Said, Silent, Speaker
+from tests.fakes.llm_jobs import Interrupted, LLMSession, S, Said, Silent, Speaker
 from tests.fakes.store_stage import Stage
 
 BUSY: Said = [ProviderError("overloaded", code="http_529")]
@@ -208,6 +208,28 @@ def test_a_failed_attempt_counts_towards_the_cap_and_the_next_request_waits_for_
     assert stage.due_ids("llm") == {}
     assert session.asked() == {"a:1": 2}
     stage.close()
+
+
+def test_a_run_that_was_taken_away_settles_nothing_and_what_it_had_cost_is_noted(stage: Stage) -> None:
+    model = Interrupted([[TokenUsage(input=7), TextDelta("half"), TextDelta("more")]])
+    session = LLMSession(stage, {"a:1": model}, prices=DEAR)
+    session.say()
+
+    def give_up() -> None:
+        stage.log.append(S, [EventInput.of("turn.cancel_requested", CancelRequested())])
+        session.hand.advancer.advance(S)
+        stage.pass_time(CANCEL_WAIT_MS)
+        session.hand.advancer.advance(S)
+        session.running.cancel_all("taken")
+
+    model.meanwhile = give_up
+    session.attempt()
+
+    run = session.record()
+    [late] = run.late
+    assert (late.outcome, late.error, late.usage) == ("cancelled", "taken", Usage(input=7, cost_microusd=7))
+    assert (run.state, run.error, run.usage) == ("cancelled", "holder_silent", late.usage)
+    assert len(session.of("llm.settled")) == 1
 
 
 def test_what_comes_too_late_is_in_the_record_and_its_cost_with_it(stage: Stage) -> None:

@@ -72,8 +72,8 @@ def _row(entry: OutboxEntry) -> tuple[str, ...]:
 
 
 def _remark(entry: OutboxEntry) -> str:
-    status = f" ({entry.status})" if entry.status else ""
-    said = f"{entry.error}{status}"
+    detail = f" ({entry.code})" if entry.code else ""
+    said = f"{entry.error}{detail}"
     if entry.next_attempt_at is not None:
         said += f", next at {output.clock(entry.next_attempt_at)}"
     if entry.replayed_as:

@@ -129,7 +129,8 @@ class Deliveries:
         if kind == "refused":
             return _ended("failed", job, error=error.code or kind, status=error.status)
         if claim.charged < self._terms.attempts:
-            return Again(error=kind, delay_ms=delay_ms(claim.charged, error.retry_after_s))
+            wait_ms = delay_ms(claim.charged, error.retry_after_s)
+            return Again(error=kind, delay_ms=wait_ms, extra={"code": error.code})
         if kind == "ambiguous" and channel.settle_ms:
             return _ended("uncertain", job, error=kind, status=error.status)
         return _ended("failed", job, error="poisoned", status=error.status)

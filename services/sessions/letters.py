@@ -11,6 +11,7 @@ from services.sessions.scans import backward
 from services.streams.event import Event, JobId, Offset, StreamId
 from services.streams.log import Log
 from services.streams.vocabulary import (
+    AttemptEnded,
     DiscardRequested,
     InputReceived,
     ReplyQueued,
@@ -18,7 +19,7 @@ from services.streams.vocabulary import (
     TurnSettled,
 )
 
-# More than any session has that is not very old: the next number is never reached.
+# After the head of any session.
 _BEYOND = 2**53
 _ENDS = ("reply.delivered", "reply.failed", "reply.uncertain")
 
@@ -26,7 +27,8 @@ _ENDS = ("reply.delivered", "reply.failed", "reply.uncertain")
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """One reply. `end` is the type of its settlement, empty while it is open; times in epoch milliseconds.
 
-    `replayed_as` is the newest entry that holds the same reply again; `settled` the offset of its turn's end.
+    `code` tells more of the last attempt's error. `replayed_as` is the newest entry that holds the same reply
+    again, `settled` the offset of its turn's end.
     """
 
     queued: ReplyQueued
@@ -34,6 +36,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     end: str = ""
     error: str = ""
     status: int = 0
+    code: str = ""
     ended_at: int | None = None
     is_discarded: bool = False
     replayed_as: str = ""
@@ -76,6 +79,7 @@ class _Search:
         self._wanted = wanted
         self._turns: dict[int, set[JobId]] = {}
         self._ends: dict[str, Event] = {}
+        self._codes: dict[str, str] = {}
         self._discarded: set[str] = set()
         self._replays: dict[str, str] = {}
         self.told: dict[JobId, Told] = {}
@@ -88,6 +92,9 @@ class _Search:
         match event.type:
             case "reply.queued":
                 self._queued(event, event.decode(ReplyQueued))
+            case "reply.attempt_failed":
+                failed = event.decode(AttemptEnded)
+                self._codes.setdefault(failed.job, failed.code)
             case "reply.discard_requested":
                 self._discarded.add(event.decode(DiscardRequested).job)
             case "turn.settled":
@@ -104,6 +111,7 @@ class _Search:
                 Told(
                     queued=queued,
                     queued_at=event.created_at,
+                    code=self._codes.get(job, ""),
                     is_discarded=job in self._discarded,
                     replayed_as=self._replays.get(queued.origin or queued.job, ""),
                     settled=queued.settled,

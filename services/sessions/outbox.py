@@ -197,6 +197,7 @@ def _entry(row: Row, told: Told, state: OutboxState, address: str) -> OutboxEntr
         next_attempt_at=row.due if state == "backing_off" else None,
         ended_at=told.ended_at,
         error=told.error or row.error,
+        code=told.code,
         status=told.status,
         replayed_as=told.replayed_as,
     )

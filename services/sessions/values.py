@@ -178,8 +178,8 @@ class OutboxEntry(Value, frozen=True, kw_only=True):
     """A reply owed to somebody outside, or one that could not be delivered. Times are epoch milliseconds.
 
     `destination` tells places apart, `address` names one without what may be secret in it. `error` is a safe
-    code, of the last attempt or the end; `status` the HTTP status of the end, or 0. `replayed_as` is the newest
-    entry that tells the same again.
+    word for the end, or for the last attempt, of which `code` tells more; `status` the HTTP status of the end,
+    or 0. `replayed_as` is the newest entry that tells the same again.
     """
 
     id: str
@@ -194,6 +194,7 @@ class OutboxEntry(Value, frozen=True, kw_only=True):
     next_attempt_at: int | None
     ended_at: int | None
     error: str
+    code: str
     status: int
     replayed_as: str
 

@@ -188,7 +188,9 @@ def test_a_receiver_that_asks_for_time_gets_it(
     session.wait("reply.attempt_failed")
 
     (entry,) = entries(session)
-    assert (entry["state"], entry["attempts"], entry["error"]) == ("backing_off", 1, "overloaded")
+    assert (entry["state"], entry["attempts"], entry["error"], entry["code"]) == (
+        *("backing_off", 1, "overloaded", "http_503"),
+    )
     assert 3_590_000 < entry["next_attempt_at"] - entry["since"] < 3_660_000
     assert decide(session, entry["id"], "discard") == 202
     session.wait("reply.failed")
@@ -203,7 +205,7 @@ def test_a_name_that_nobody_knows_backs_off(session: Session) -> None:
     session.wait("reply.attempt_failed")
 
     (entry,) = entries(session)
-    assert entry["error"] == "not_sent"
+    assert (entry["error"], entry["code"]) == ("not_sent", "dns_failed")
     assert entry["address"] == "http://no-such-name.invalid:9000/…"
     assert decide(session, entry["id"], "discard") == 202
     session.wait("reply.failed")
@@ -217,6 +219,7 @@ def test_a_poisoned_entry_is_sent_again_by_a_person_with_the_same_id(
     session.wait("reply.failed", within_s=40)
     (entry,) = entries(session)
     assert (entry["state"], entry["attempts"], entry["status"]) == ("poisoned", ATTEMPTS, 500)
+    assert (entry["error"], entry["code"]) == ("poisoned", "http_500")
 
     assert decide(session, entry["id"], "replay") == 202
     session.wait("reply.delivered")

@@ -181,12 +181,12 @@ class TestDelivering:
         assert desk.ends() == [("r1", "delivered", "")]
 
     def test_the_receiver_decides_when_to_be_asked_again(self, desk: Desk) -> None:
-        desk.postman.answers = [DeliveryError("overloaded", retry_after_s=90)]
+        desk.postman.answers = [DeliveryError("overloaded", code="http_503", retry_after_s=90)]
         desk.ask()
 
         result = desk.attempt()
 
-        assert result == Again(error="overloaded", delay_ms=90_000)
+        assert result == Again(error="overloaded", delay_ms=90_000, extra={"code": "http_503"})
 
     def test_after_an_unknown_end_the_letter_is_looked_for_first(self, desk: Desk) -> None:
         desk.postman.answers = [DeliveryError("ambiguous")]

@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 
 from services.errors import TooLarge
-from services.faults import Faults
 from services.jobs.claims import Claim
 from services.jobs.outcome import Result, Settled
-from services.jobs.slots import Slots
-from services.jobs.wake import Wake
-from services.jobs.worker import Worker
 from services.processors.advance import Held
 from services.streams.blobs import BODY_LIMIT
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind
 from services.streams.vocabulary import LLMSettled, ToolSettled, Usage
 from tests.fakes.puppet import CREATED, Told, tell
-from tests.fakes.store_stage import NoHints, Stage
+from tests.fakes.store_stage import Stage
+from tests.fakes.store_worker import Reports, worker_on
 
 S = StreamId("s")
 PAID = Usage(input=9, output=9, cost_microusd=1)
@@ -40,17 +37,6 @@ class Verbose:
         return Settled((EventInput.of(f"{held.kind}.settled", much),))
 
 
-class Reports:
-    """Keeps what a worker could not do."""
-
-    def __init__(self) -> None:
-        self.errors: list[BaseException] = []
-
-    def failed(self, what: str, id: str, error: BaseException) -> None:
-        """Keep it."""
-        self.errors.append(error)
-
-
 @pytest.mark.parametrize(
     ("kind", "shape", "error"),
     [("llm", LLMSettled, "answer_too_large"), ("tool", ToolSettled, "result_too_large")],
@@ -61,20 +47,7 @@ def test_an_outcome_that_can_not_be_stored_ends_its_job_as_failed(
     stage.log.append(S, [tell(Told(jobs=(f"{kind}:1",)))], create=CREATED)
     hand, verbose, reports = stage.hand(), Verbose(), Reports()
     hand.advancer.advance(S)
-    worker = Worker(
-        stage.keys,
-        due=stage.due,
-        claims=hand.claims,
-        advancer=hand.advancer,
-        runners={kind: verbose},
-        deliverer=stage.deliverer,
-        slots=Slots(10),
-        wake=Wake(stage.keys, NoHints(), enabled=False),
-        incarnation=hand.name,
-        effect_of=lambda tool: "",
-        reporter=reports,
-        faults=Faults(None),
-    )
+    worker = worker_on(stage, hand, {kind: verbose}, reports)
 
     worker.handle(kind, JobId("s@1"))
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from services.faults import Faults
 from services.jobs.claims import Claim
 from services.jobs.outcome import Result, Settled
-from services.jobs.slots import Slots
-from services.jobs.wake import Wake
-from services.jobs.worker import NEWER_DELAY_MS, Worker
+from services.jobs.worker import NEWER_DELAY_MS
 from services.processors.advance import Held
 from services.processors.contract import Contract
 from services.streams.event import JobId, StreamId
 from tests.fakes.puppet import CREATED, Puppet, Told, outcome_of, tell
-from tests.fakes.store_stage import NoHints, Stage
+from tests.fakes.store_stage import Stage
+from tests.fakes.store_worker import Reports, worker_on
 
 S = StreamId("s")
 JOB = JobId("s@1")
@@ -40,35 +38,6 @@ class Runner:
         return Settled((outcome_of(held.id),))
 
 
-class Reports:
-    """Keeps what a worker could not do."""
-
-    def __init__(self) -> None:
-        self.errors: list[BaseException] = []
-
-    def failed(self, what: str, id: str, error: BaseException) -> None:
-        """Keep it."""
-        self.errors.append(error)
-
-
-def worker_of(stage: Stage, reports: Reports) -> Worker:
-    hand = stage.hand("older")
-    return Worker(
-        stage.keys,
-        due=stage.due,
-        claims=hand.claims,
-        advancer=hand.advancer,
-        runners={"llm": Runner()},
-        deliverer=stage.deliverer,
-        slots=Slots(10),
-        wake=Wake(stage.keys, NoHints(), enabled=False),
-        incarnation=hand.name,
-        effect_of=lambda tool: "",
-        reporter=reports,
-        faults=Faults(None),
-    )
-
-
 @pytest.fixture
 def newer(stage: Stage) -> Stage:
     """A stage of the next release over the same store; it has folded the stream."""
@@ -83,7 +52,7 @@ def newer(stage: Stage) -> Stage:
 def test_what_follows_from_a_job_is_left_to_newer_workers(stage: Stage, newer: Stage) -> None:
     reports = Reports()
 
-    worker_of(stage, reports).handle("llm", JOB)
+    worker_on(stage, stage.hand("older"), {"llm": Runner()}, reports).handle("llm", JOB)
 
     assert stage.types(S)[-1] == "llm.settled"
     assert reports.errors == []

@@ -40,7 +40,10 @@ class DueSets:
     def take(
         self, kind: Kind, shard: int, *, most: int, hinted: str = "", counted: bool = True
     ) -> list[Taken]:
-        """Up to `most` members that are due, the hinted one first; nobody else gets them within the grace."""
+        """Up to `most` members that are due, the hinted one first; nobody else gets them within the grace.
+
+        With 0 the hinted one alone, if it is due.
+        """
         names = [self._keys.due(shard, kind), self._keys.takes(shard, kind), self._keys.clock(shard)]
         raw = self._store.raw("take", names, [most, self._grace_ms, hinted, "1" if counted else "0"])
         assert isinstance(raw, list)

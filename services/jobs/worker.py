@@ -278,7 +278,8 @@ class Worker:
 
     def _deliver(self, stream: StreamId) -> None:
         shard = self._keys.shard(stream)
-        for taken in self._due.take("deliver", shard, most=1, hinted=stream, counted=False):
+        # This outbox and nothing else: what else is due of this kind may be a job, which is not taken but claimed.
+        for taken in self._due.take("deliver", shard, most=0, hinted=stream, counted=False):
             self._deliverer.run(StreamId(taken.id))
 
     def _next(self) -> Due | None:

@@ -3,7 +3,7 @@
 -- From the third counted take without a commit on the grace is longer: what kills each worker that runs it must not
 -- kill a lone one five times in a minute, after which nobody would start it again.
 -- KEYS 1 due(zset) 2 takes(hash) 3 clock(string)
--- ARGV 1 most 2 grace ms 3 hinted member or '' 4 '1' to count the takes
+-- ARGV 1 most, 0 for the hinted one alone 2 grace ms 3 hinted member or '' 4 '1' to count the takes
 -- Returns [now, member, score, takes, member, score, takes, ...]
 local bad = check_types({ { KEYS[1], 'zset' }, { KEYS[2], 'hash' } })
 if bad then return wrong_type(bad) end

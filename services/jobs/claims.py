@@ -50,6 +50,7 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
 class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """A job as stored; `cancel` when somebody wants it stopped. `incarnation` holds it while it is started."""
 
+    kind: str
     state: str
     token: int
     incarnation: str
@@ -152,7 +153,7 @@ class Claims:
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             for job in jobs:
-                pipe.hmget(self._keys.job(job), "state", "token", "incarnation", "cancel")
+                pipe.hmget(self._keys.job(job), "state", "token", "incarnation", "cancel", "kind")
             found = pipe.execute()
         return {job: _row(values) for job, values in zip(jobs, found, strict=True)}
 
@@ -163,10 +164,11 @@ class Claims:
 
 
 def _row(values: list[bytes | None]) -> JobRow | None:
-    state, token, incarnation, cancel = values
+    state, token, incarnation, cancel, kind = values
     if state is None or token is None:
         return None
     return JobRow(
+        kind=(kind or b"").decode(),
         state=state.decode(),
         token=int(token),
         incarnation=(incarnation or b"").decode(),

@@ -221,7 +221,7 @@ class Worker:
         if kind != "tool":
             return EFFECTS[kind]
         row = self._claims.look([job])[job]
-        if row is None or row.state != "requested":
+        if row is None or row.state != "requested" or row.kind != kind:
             return "unknown"
         return self._runners[kind].effect(Held(kind=kind, id=job, stream=stream_of(job), token=row.token))
 

@@ -63,3 +63,20 @@ def test_a_hint_to_an_outbox_that_is_not_due_takes_no_delivery_away(stage: Stage
     bench.worker.handle("deliver", job("deliver"))
 
     assert [held.id for held in bench.runner.ran] == [job("deliver")]
+
+
+@pytest.mark.parametrize("kind", JOB_KINDS)
+def test_a_job_is_run_as_its_own_kind_only(stage: Stage, bench: Bench, kind: JobKind) -> None:
+    before = stage.types(S)
+    for other in JOB_KINDS:
+        if other != kind:
+            bench.worker.handle(other, job(kind))
+
+    assert stage.types(S) == before
+    assert not bench.runner.ran
+    assert list(stage.due_ids(kind)) == [job(kind)]
+
+    bench.worker.handle(kind, job(kind))
+
+    assert [(held.kind, held.id) for held in bench.runner.ran] == [(kind, job(kind))]
+    assert not bench.reports.errors

@@ -44,6 +44,8 @@ def test_doubled_hints_run_nothing_twice(platform: Platform, forger: Forger) -> 
             forger.hint("llm", "0", f"{session.id}@1")
             forger.hint("tool", "0", f"{session.id}@1.0")
             forger.hint("deliver", "0", session.id)
+            for kind, job in (("tool", "@1"), ("deliver", "@1"), ("llm", "@1.0"), ("deliver", "@1.0")):
+                forger.hint(kind, "0", f"{session.id}{job}")
     for session in sessions:
         assert [turn.text for turn in session.settled()] == ["done"]
         assert len(platform.vendor.asked(session.id)) == 2

@@ -4,7 +4,8 @@
 -- ARGV 1 header: {op, again, id, kind, incarnation, stream, channel, effect, lease_ms: of a delivery}
 -- Returns {token, attempt, charged, prior, error: of the last attempt, expired, since, due, now, offset, expires_at, destination}
 --       | {refused: gone|settled|held|early|behind|paused|revoked|type}
--- A delivery that is not due waits behind another; deliveries go on while the session is paused.
+-- A delivery that is not due waits behind another; deliveries go on while the session is paused. A hint may name
+-- any kind: a job of another one is gone, as far as this kind goes.
 local h = cjson.decode(ARGV[1])
 local bad = check_types({ { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' },
   { KEYS[6], 'zset' }, { KEYS[7], 'zset' }, { KEYS[8], 'hash' }, { KEYS[9], 'zset' } })
@@ -15,10 +16,11 @@ local now = now_ms(KEYS[5])
 local lease = redis.call('ZSCORE', KEYS[7], h.incarnation)
 if not lease or tonumber(lease) <= now then return refuse('revoked') end
 local row = redis.call('HMGET', KEYS[8], 'state', 'token', 'attempts', 'free', 'expires_at', 'left', 'since', 'due', 'effect', 'prior', 'error',
-  'destination')
+  'destination', 'kind')
 local head, last = head_of(KEYS[1])
 local found, resumed = written_before(KEYS[1], h.op, last, h.again)
 if not resumed then
+  if row[1] and row[13] ~= h.kind then return refuse('gone') end
   if not row[1] or row[1] == 'settled' then
     redis.call('ZREM', KEYS[3], h.id)
     return refuse(row[1] and 'settled' or 'gone')

@@ -22,6 +22,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `prior` is the effect an earlier attempt declared, empty when there was none that started, `error` how the last
     one ended. `asked`: when the claim was sent, in seconds of the clock that goes on while the machine sleeps.
+    `is_cancelled`: somebody wanted an earlier attempt stopped, which may have ended without hearing of it.
     Times in epoch ms of the store; `expires_at` is 0 when it is not known.
     """
 
@@ -37,6 +38,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     expires_at: int = 0
     destination: str = ""
+    is_cancelled: bool = False
     asked: float = 0.0
 
 

@@ -75,6 +75,8 @@ class Deliveries:
     def run(self, held: Held, claim: Claim) -> Result:
         """Make one attempt. Raises: Unavailable when the store is gone."""
         self._faults.at("deliver.claimed")
+        if claim.is_cancelled:
+            return _ended("failed", held.id, error="discarded")
         if claim.expired:
             return _ended("failed", held.id, error="expired")
         if claim.attempt > self._terms.attempts + DEATHS:

@@ -331,6 +331,30 @@ class TestDeciding:
         assert isinstance(result, Settled)
         assert result.events[-1].type == "reply.failed"
 
+    def test_what_is_discarded_between_its_claim_and_its_holders_death_is_not_sent(self, desk: Desk) -> None:
+        desk.ask()
+        desk.hand.take_job("deliver", FIRST)
+        desk.tell(EventInput.of("reply.discard_requested", DiscardRequested(job=FIRST)))
+        desk.stage.relay.reap(desk.stage.keys.shard(S), "hand", proven=True)
+        desk.hand = desk.stage.hand("successor")
+
+        desk.attempt()
+
+        assert desk.ends() == [("r1", "failed", "discarded")]
+        assert desk.postman.letters == []
+
+    def test_a_discard_that_a_short_attempt_did_not_hear_of_ends_the_entry(self, desk: Desk) -> None:
+        discard = EventInput.of("reply.discard_requested", DiscardRequested(job=FIRST))
+        desk.postman.before = lambda: desk.tell(discard)
+        desk.postman.answers = [DeliveryError("rejected", status=500)]
+        desk.ask()
+        desk.attempt()
+
+        desk.attempt()
+
+        assert desk.ends() == [("r1", "failed", "discarded")]
+        assert len(desk.postman.letters) == 1
+
     def test_discarding_what_is_not_there_changes_nothing(self, desk: Desk) -> None:
         desk.tell(EventInput.of("reply.discard_requested", DiscardRequested(job=f"{S}@r9")))
 

@@ -11,7 +11,7 @@ import msgspec
 
 from services.clock import boot_s
 from services.processors.advance import Held
-from services.streams.event import JobId
+from services.streams.event import Event, JobId
 from services.streams.keys import JobKind, Keys, stream_of
 from services.streams.log import Log
 from services.streams.store import RefusedByScript, translated
@@ -23,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     `prior` is the effect an earlier attempt declared, empty when there was none that started, `error` how the last
     one ended. `asked`: when the claim was sent, in seconds of the clock that goes on while the machine sleeps.
     `is_cancelled`: somebody wanted an earlier attempt stopped, which may have ended without hearing of it.
+    `near` are the newest events of the stream, up to its head then, where they are at hand.
     Times in epoch ms of the store; `expires_at` is 0 when it is not known.
     """
 
@@ -40,6 +41,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     destination: str = ""
     is_cancelled: bool = False
     asked: float = 0.0
+    near: tuple[Event, ...] = ()
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from services.errors import Defect
 from services.streams.event import Event, StreamId
-from services.streams.log import Log
+from services.streams.near import Past
 from services.streams.vocabulary import AttemptEnded
 from services.telemetry.context import Trace
 
@@ -38,13 +38,13 @@ class Found(Generic[A]):
     ended: list[tuple[int, AttemptEnded]]
 
 
-def find_request(log: Log, stream: StreamId, job: str, type: str, shape: type[A]) -> A:
+def find_request(log: Past, stream: StreamId, job: str, type: str, shape: type[A]) -> A:
     """The payload of the `type` event that asked for `job`. Raises: Defect when there is none."""
     return find_attempts(log, stream, job, type, shape).asked
 
 
 def find_attempts(
-    log: Log, stream: StreamId, job: str, type: str, shape: type[A], *, ended: str = ""
+    log: Past, stream: StreamId, job: str, type: str, shape: type[A], *, ended: str = ""
 ) -> Found[A]:
     """The `type` event that asked for `job`, and its `ended` events. Raises: Defect when nothing asked for it."""
     before = None

@@ -176,6 +176,7 @@ class Worker:
                     expires_at=advanced.now + job.expires_ms,
                     destination=job.destination,
                     asked=advanced.asked,
+                    near=advanced.standing.near if advanced.standing else (),
                 )
                 following = self._run(held, claim, advanced.standing, errand)
                 if following is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from services.clock import boot_s
 from services.errors import TurnwrightError
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
@@ -25,6 +26,7 @@ from services.processors.advance import Held
 from services.streams.vocabulary import AttemptFacts
 from services.telemetry.tracer import within
 
+FRESH_S = 0.5
 TOO_LARGE = "answer_too_large"
 TOO_MANY_CALLS = "too_many_tool_calls"
 
@@ -77,17 +79,24 @@ class Attempts:
         Raises: Unavailable when the store is gone.
         """
         with within(self._spans.begin(held, claim, model, request), held.stream) as span:
-            ended = self._asked(held, request, model=model, provider=provider, answer=answer)
+            ended = self._asked(held, claim, request, model=model, provider=provider, answer=answer)
             self._spans.ended(span, ended.kind, answer, ended.facts, model=model)
         return ended
 
     def _asked(
-        self, held: Held, request: ChatRequest, *, model: str, provider: Provider, answer: Answer
+        self,
+        held: Held,
+        claim: Claim,
+        request: ChatRequest,
+        *,
+        model: str,
+        provider: Provider,
+        answer: Answer,
     ) -> Ended:
         began = time.monotonic()
         first_ms, error = -1, None
         call = RunningCall(
-            deadlines=self._deadlines, wall_s=request.wall_s, may_start=lambda: self._may(held)
+            deadlines=self._deadlines, wall_s=request.wall_s, may_start=lambda: self._may(held, claim)
         )
         self._running.add(held, call)
         try:
@@ -103,7 +112,7 @@ class Attempts:
             error = caught
         finally:
             self._running.remove(held)
-            answer.deltas.flush()
+            answer.deltas.end()
         kind = _kind(error, call, answer)
         facts = AttemptFacts(
             phase="streaming" if answer.has_begun else "waiting" if call.is_started else "unsent",
@@ -115,10 +124,14 @@ class Attempts:
         retry_after_s = error.retry_after_s if error else None
         return Ended(model=model, kind=kind, answer=answer, facts=facts, retry_after_s=retry_after_s)
 
-    def _may(self, held: Held) -> bool:
-        """Asked right before the first byte: is the lease alive, and does the job still want us?"""
+    def _may(self, held: Held, claim: Claim) -> bool:
+        """Asked right before the first byte: is the lease alive, and does the job still want us?
+
+        Of one that was claimed this instant nobody else can know yet; whoever stops it is heard while it runs.
+        """
+        is_fresh = boot_s() - claim.asked < FRESH_S
         try:
-            may = self._may_start() and self._claims.is_ours(held)
+            may = self._may_start() and (is_fresh or self._claims.is_ours(held))
         except TurnwrightError:
             return False
         self._faults.at("llm.asking")

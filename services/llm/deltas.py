@@ -35,6 +35,11 @@ class Deltas:
         if time.monotonic() - self._sent >= DELTA_S:
             self.flush()
 
+    def end(self) -> None:
+        """The attempt is over. Of a short answer nobody read a piece: its settlement comes at once."""
+        if self._seq:
+            self.flush()
+
     def flush(self) -> None:
         """Publish what has gathered. Never raises for what the store did."""
         self._sent = time.monotonic()

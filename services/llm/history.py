@@ -12,7 +12,7 @@ import msgspec
 
 from services.llm.provider import ChatMessage, ToolCallRequest
 from services.streams.event import Event, StreamId
-from services.streams.log import Log
+from services.streams.near import Past
 from services.streams.vocabulary import (
     HistoryWindowed,
     InputReceived,
@@ -153,7 +153,7 @@ class _Window:
         self.tokens += chars // CHARS_PER_TOKEN + OVERHEAD
 
 
-def build(log: Log, stream: StreamId, asked: LLMRequested, context_tokens: int) -> History:
+def build(log: Past, stream: StreamId, asked: LLMRequested, context_tokens: int) -> History:
     """The history that answers `asked`, within the model's context.
 
     A turn that alone is larger than the context is not cut: the provider says that it is too long.
@@ -174,22 +174,22 @@ def build(log: Log, stream: StreamId, asked: LLMRequested, context_tokens: int) 
     return History(tuple(script.messages), first, not any(o in texts for o in asked.inputs), tokens)
 
 
-def halve(log: Log, stream: StreamId, asked: LLMRequested, whole: History) -> History | None:
+def halve(log: Past, stream: StreamId, asked: LLMRequested, whole: History) -> History | None:
     """A history of half the size of `whole`, again by whole turns; None where nothing more can be left out."""
     half = build(log, stream, asked, max(1, whole.tokens))
     return half if half.tokens < whole.tokens else None
 
 
-def _read_back(log: Log, stream: StreamId, window: _Window) -> list[Event]:
+def _read_back(log: Past, stream: StreamId, window: _Window) -> list[Event]:
     """Enough of the newest events, ascending."""
     events: list[Event] = []
     while not events or not window.is_enough(events[-1].offset):
         page = log.read_back(stream, before=events[-1].offset if events else None, limit=PAGE)
+        if not page:
+            break
         for event in page:
             window.see(event)
         events += page
-        if len(page) < PAGE:
-            break
     events.reverse()
     return events
 

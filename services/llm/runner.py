@@ -31,6 +31,7 @@ from services.llm.spans import ChatSpans
 from services.processors.advance import Held
 from services.streams.event import EventInput
 from services.streams.log import Log
+from services.streams.near import NearPast
 from services.streams.vocabulary import (
     AttemptEnded,
     AttemptFacts,
@@ -62,6 +63,7 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     asked: LLMRequested
     persona: Persona
     failures: tuple[Failure, ...]
+    past: NearPast
 
 
 class LLMRunner:
@@ -94,8 +96,9 @@ class LLMRunner:
     def run(self, held: Held, claim: Claim) -> Result:
         """Run one attempt. Raises: Unavailable when the store is gone."""
         self._faults.at("llm.claimed")
+        past = NearPast(self._log, claim.near)
         found = find_attempts(
-            self._log, held.stream, held.id, "llm.requested", LLMRequested, ended="llm.attempt_failed"
+            past, held.stream, held.id, "llm.requested", LLMRequested, ended="llm.attempt_failed"
         )
         asked = found.asked
         enter_turn(found.trace, held.stream, asked.turn)
@@ -103,7 +106,9 @@ class LLMRunner:
         verdict = on_claim(claim, replayable=True, budget=ATTEMPTS * len(persona.models))
         if verdict.recovery != "run":
             return _settled(LLMSettled(job=held.id, outcome="failed", error=verdict.reason))
-        task = _Task(held=held, claim=claim, asked=asked, persona=persona, failures=_failures(found.ended))
+        task = _Task(
+            held=held, claim=claim, asked=asked, persona=persona, failures=_failures(found.ended), past=past
+        )
         step = step_at_claim(persona.models, task.failures, now=claim.now, job=held.id)
         if step is None:
             error = task.failures[-1].error if task.failures else "attempts_exhausted"
@@ -117,11 +122,11 @@ class LLMRunner:
             provider, model = self._providers.resolve(step.model)
         except ConfigurationError:
             return self._unsent(task, step, NO_SUCH_MODEL)
-        history = build(self._log, task.held.stream, task.asked, provider.context_tokens)
+        history = build(task.past, task.held.stream, task.asked, provider.context_tokens)
         if history.is_empty:
             return _settled(LLMSettled(job=task.held.id, outcome="cancelled", error="withdrawn"))
         if step.halved:
-            half = halve(self._log, task.held.stream, task.asked, history)
+            half = halve(task.past, task.held.stream, task.asked, history)
             if half is None:
                 return self._unsent(task, step, TOO_LONG, code=NOTHING_TO_CUT)
             history = half

@@ -23,7 +23,9 @@ from services.outbox.backoff import delay_ms
 from services.outbox.markers import marker_of
 from services.processors.advance import Held
 from services.streams.event import Event, EventInput, JobId
+from services.streams.keys import stream_of
 from services.streams.log import Log
+from services.streams.near import NearPast, Past
 from services.streams.vocabulary import InputReceived, ReplyQueued, ReplySettled, TurnSettled
 from services.telemetry import conventions as names
 from services.telemetry.context import work_for
@@ -81,12 +83,14 @@ class Deliveries:
             return _ended("failed", held.id, error="expired")
         if claim.attempt > self._terms.attempts + DEATHS:
             return _ended("failed", held.id, error="workers_died")
-        queued, settled = self._find(held)
+        past = NearPast(self._log, claim.near)
+        queued, settled = _find(past, held)
         work_for(settled.context, held.stream)
         channel = self._channels.get(queued.channel)
         if channel is None:
             return _ended("failed", held.id, error="no_such_channel")
-        letter = self._letter(held, claim, queued, settled)
+        said = _there(past.get(held.stream, queued.inputs[0])).decode(InputReceived)
+        letter = self._letter(claim, queued, settled, said)
         attempt = self._attempt(claim)
         self._running.add(held, attempt)
         try:
@@ -137,33 +141,34 @@ class Deliveries:
             return _ended("uncertain", job, error=kind, status=error.status)
         return _ended("failed", job, error="poisoned", status=error.status)
 
-    def _letter(self, held: Held, claim: Claim, queued: ReplyQueued, settled: Event) -> Letter:
+    def _letter(self, claim: Claim, queued: ReplyQueued, settled: Event, said: InputReceived) -> Letter:
         origin = JobId(queued.origin or queued.job)
         return Letter(
-            entry=held.id,
+            entry=JobId(queued.job),
             marker=marker_of(self._log.keys.namespace, origin),
-            session=held.stream,
+            session=stream_of(queued.job),
             queued_at=settled.created_at,
-            input=_there(self._log.get(held.stream, queued.inputs[0])).decode(InputReceived),
+            input=said,
             turn=settled.decode(TurnSettled),
             is_repeat=claim.attempt > 1 and claim.error in DOUBTFUL,
             timeout_s=self._terms.timeout_s,
         )
 
-    def _find(self, held: Held) -> tuple[ReplyQueued, Event]:
-        """What the job is to deliver, and the end of its turn: never far apart, mostly near the head."""
-        before, queued = None, None
-        while page := self._log.read_back(held.stream, before=before, limit=PAGE):
-            for event in page:
-                if queued is None and event.type == "reply.queued":
-                    found = event.decode(ReplyQueued)
-                    queued = found if found.job == held.id else None
-                    if queued is not None and queued.settled:
-                        return queued, _there(self._log.get(held.stream, queued.settled))
-                elif queued is not None and _settles(event, queued.turn):
-                    return queued, event
-            before = page[-1].offset
-        raise Defect(f"job {held.id} has nothing to deliver")
+
+def _find(past: Past, held: Held) -> tuple[ReplyQueued, Event]:
+    """What the job is to deliver, and the end of its turn: never far apart, mostly near the head."""
+    before, queued = None, None
+    while page := past.read_back(held.stream, before=before, limit=PAGE):
+        for event in page:
+            if queued is None and event.type == "reply.queued":
+                found = event.decode(ReplyQueued)
+                queued = found if found.job == held.id else None
+                if queued is not None and queued.settled:
+                    return queued, _there(past.get(held.stream, queued.settled))
+            elif queued is not None and _settles(event, queued.turn):
+                return queued, event
+        before = page[-1].offset
+    raise Defect(f"job {held.id} has nothing to deliver")
 
 
 def _settles(event: Event, turn: int) -> bool:

@@ -30,10 +30,10 @@ from services.processors.unit import Fault
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.keys import JobKind
 from services.streams.log import Loaded, Log
+from services.streams.near import newest
 from services.streams.store import RefusedByScript
 
 ATTEMPTS = 8
-WATCHED_EVENTS = 64
 JOB_RACES = 3
 UNDELIVERED = ("reply.uncertain", "reply.failed")
 
@@ -41,13 +41,15 @@ UNDELIVERED = ("reply.uncertain", "reply.failed")
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A stream as this process last saw it: its row, its head, and what is `unread` between.
 
-    `now` is the store's time then, `taken` this process's, so that a later use knows how much passed.
+    `near` are the newest events, up to the head. `now` is the store's time then, `taken` this process's, so that
+    a later use knows how much passed.
     """
 
     rev: int
     head: int
     fields: Mapping[str, bytes]
     unread: tuple[Event, ...] = ()
+    near: tuple[Event, ...] = ()
     now: int
     taken: float
 
@@ -170,7 +172,8 @@ class Advancer:
                 late_ms=late_ms,
             )
             self._committed(done)
-            return _advanced(drawn, reply, loaded.fields, taken=self._clock(), asked=asked)
+            near = newest(reading.events, _written(drawn))
+            return _advanced(drawn, reply, loaded.fields, near, taken=self._clock(), asked=asked)
         raise Conflict("rev")
 
     def stand(self, stream: StreamId) -> Standing | None:
@@ -183,6 +186,7 @@ class Advancer:
             head=loaded.head,
             fields=loaded.fields,
             unread=tuple(loaded.events),
+            near=newest(loaded.events),
             now=loaded.now,
             taken=self._clock(),
         )
@@ -230,7 +234,9 @@ class Advancer:
         self._committed(Committed(stream=held.stream, written=written, now=reply.now))
         if reply.commit is None or drawn is None or standing is None:
             return Advanced(behind=True, now=reply.now)
-        return _advanced(drawn, reply.commit, standing.fields, taken=self._clock(), asked=asked)
+        settled = [one.at(standing.head + 1 + i, drawn.at_ms) for i, one in enumerate(outcome)]
+        near = newest(standing.near, settled, _written(drawn))
+        return _advanced(drawn, reply.commit, standing.fields, near, taken=self._clock(), asked=asked)
 
     def _draft(self, stream: StreamId) -> Draft:
         return Draft(self._log, stream, self._terms)
@@ -252,8 +258,19 @@ class Advancer:
             return None
 
 
+def _written(drawn: Plan) -> list[Event]:
+    """The events of a commit that moved the checkpoint to the head."""
+    return [one.at(drawn.read_to + 1 + i, drawn.at_ms) for i, one in enumerate(drawn.events)]
+
+
 def _advanced(
-    drawn: Plan, reply: CommitReply, known: Mapping[str, bytes], *, taken: float, asked: float
+    drawn: Plan,
+    reply: CommitReply,
+    known: Mapping[str, bytes],
+    near: tuple[Event, ...],
+    *,
+    taken: float,
+    asked: float,
 ) -> Advanced:
     standing = None
     if reply.moved and not drawn.behind:
@@ -264,7 +281,9 @@ def _advanced(
             fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
         if drawn.pause:
             fields["paused"] = drawn.pause.encode()
-        standing = Standing(rev=reply.rev, head=reply.head, fields=fields, now=reply.now, taken=taken)
+        standing = Standing(
+            rev=reply.rev, head=reply.head, fields=fields, near=near, now=reply.now, taken=taken
+        )
     return Advanced(
         claimed=tuple(job for job in drawn.jobs if job.id in drawn.claimed),
         owed=tuple(job for job in drawn.jobs if job.id not in drawn.claimed),

@@ -1,0 +1,62 @@
+"""The newest events of a stream, kept by who just read or wrote them, in front of the log.
+
+A worker that goes on with what it committed need not read back what it holds in its hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.streams.event import Event, Offset, StreamId
+
+MOST_EVENTS = 128
+MOST_BYTES = 256 * 1024
+
+
+class Past(Protocol):
+    """A stream's events, read backward. `Log` is one."""
+
+    def read_back(self, stream: StreamId, *, before: Offset | None = None, limit: int = 100) -> list[Event]:
+        """Events before `before` (or the head), newest first, at most `limit`; none once the start is reached."""
+
+    def get(self, stream: StreamId, offset: Offset) -> Event | None:
+        """The event at `offset`."""
+
+
+class NearPast:
+    """`past` with its newest events at hand: `events` are without holes and reach up to the head.
+
+    A page may be shorter than its limit although older events follow.
+    """
+
+    def __init__(self, past: Past, events: Sequence[Event]) -> None:
+        self._past, self._events = past, events
+
+    def read_back(self, stream: StreamId, *, before: Offset | None = None, limit: int = 100) -> list[Event]:
+        """See `Past`."""
+        upto = len(self._events) if before is None else before - self._first()
+        if upto > 0:
+            return list(reversed(self._events[max(0, upto - limit) : upto]))
+        return self._past.read_back(stream, before=before, limit=limit)
+
+    def get(self, stream: StreamId, offset: Offset) -> Event | None:
+        """See `Past`."""
+        at = offset - self._first()
+        return self._events[at] if 0 <= at < len(self._events) else self._past.get(stream, offset)
+
+    def _first(self) -> Offset:
+        return self._events[0].offset if self._events else 0
+
+
+def newest(*parts: Sequence[Event]) -> tuple[Event, ...]:
+    """What to keep of consecutive `parts`: the newest events, few and small enough."""
+    kept: list[Event] = []
+    room = MOST_BYTES
+    for part in reversed(parts):
+        for event in reversed(part):
+            room -= len(event.payload)
+            if room < 0 or len(kept) == MOST_EVENTS:
+                return tuple(reversed(kept))
+            kept.append(event)
+    return tuple(reversed(kept))

@@ -19,6 +19,7 @@ from services.channels.contract import DeliveryError, Letter, Receipt
 from services.channels.http.addresses import Addresses
 from services.channels.http.answers import receipt_of
 from services.channels.http.channel import HTTPChannel
+from services.channels.http.connections import Keep
 from services.channels.http.payload import TEXT_LIMIT, body_of
 from services.errors import Unavailable
 from tests.fakes.callback_server import (
@@ -273,6 +274,22 @@ def test_tls_is_checked_by_name_and_the_connection_is_pinned(certificates: Certi
         assert [each.connection for each in server.received] == [1, 1]
 
 
+def test_a_cancel_frees_a_sender_that_waits_behind_tls(certificates: Certificates) -> None:
+    with CallbackServer(tls=certificates.server("127.0.0.1")) as server:
+        trusting = HTTPChannel(LOOPBACK, lambda: [KEY], tls=certificates.client())
+        send(trusting, server)
+        server.will(Held())
+        posting = Posting(trusting, letter_to(server.url))
+        server.wait_for(lambda it: len(it.received) == 2)
+
+        posting.sending.cancel()
+
+        error = posting.wait(2).error
+        assert error is not None
+        assert error.kind == "cancelled"
+        assert send(trusting, server).status == 204
+
+
 @pytest.mark.parametrize("name", ["127.0.0.2", "example.org"])
 def test_a_certificate_of_another_name_is_refused(certificates: Certificates, name: str) -> None:
     with CallbackServer(tls=certificates.server(name)) as server:
@@ -362,7 +379,7 @@ def test_a_text_over_the_limit_is_cut_between_characters_and_says_so(
 
 
 def test_no_more_connections_wait_than_are_allowed(server: CallbackServer) -> None:
-    channel = HTTPChannel(LOOPBACK, lambda: [KEY], idle=1)
+    channel = HTTPChannel(LOOPBACK, lambda: [KEY], keep=Keep(most=1))
     held = [Held(), Held()]
     server.will(*held)
     postings = [Posting(channel, letter_to(server.url)) for _ in held]
@@ -376,6 +393,16 @@ def test_no_more_connections_wait_than_are_allowed(server: CallbackServer) -> No
 
     assert server.connections == 2
     assert len({each.connection for each in server.received[2:]}) == 1
+
+
+@pytest.mark.parametrize("keep", [Keep(longest_s=0), Keep(idle_s=0), Keep(most=0)])
+def test_a_connection_that_is_too_old_is_not_used_again(server: CallbackServer, keep: Keep) -> None:
+    channel = HTTPChannel(LOOPBACK, lambda: [KEY], keep=keep)
+
+    for _ in range(3):
+        send(channel, server)
+
+    assert [each.connection for each in server.received] == [1, 2, 3]
 
 
 def test_a_connection_that_the_receiver_gave_up_meanwhile_is_noticed(

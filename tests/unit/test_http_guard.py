@@ -64,6 +64,14 @@ def test_a_host_may_be_allowed_by_its_name(server: CallbackServer) -> None:
     assert len(server.received) == 1
 
 
+def test_the_next_address_is_tried_when_one_does_not_answer(server: CallbackServer) -> None:
+    channel = channel_to(standing_for("127.0.0.2", "127.0.0.3", "127.0.0.1"), LOOPBACK)
+
+    channel.send(letter_to(f"http://{NAME}:{server.port}/"), FakeSending())
+
+    assert len(server.received) == 1
+
+
 @pytest.mark.parametrize(
     "addresses",
     [

@@ -15,7 +15,7 @@ from services.channels.contract import DeliveryError, DeliveryErrorKind, Letter,
 from services.channels.http.addresses import Addresses
 from services.channels.http.answers import receipt_of
 from services.channels.http.attempt import Attempt, Attempts
-from services.channels.http.connections import IDLE_CONNECTIONS, Connections
+from services.channels.http.connections import Connections, Keep
 from services.channels.http.guard import Guard
 from services.channels.http.lookup import Lookups
 from services.channels.http.payload import body_of
@@ -56,7 +56,7 @@ class HTTPChannel:
         *,
         lookups: Lookups | None = None,
         tls: ssl.SSLContext | None = None,
-        idle: int = IDLE_CONNECTIONS,
+        keep: Keep | None = None,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._addresses = addresses
@@ -64,7 +64,7 @@ class HTTPChannel:
         self._wall_s = wall_s
         self._attempts = Attempts()
         guard = Guard(addresses, lookups or Lookups(), self._attempts)
-        self._connections = Connections(guard, tls or httpcore2.default_ssl_context(), most=idle)
+        self._connections = Connections(guard, tls or httpcore2.default_ssl_context(), keep or Keep())
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Post `letter` once, within its `timeout_s`. Raises: DeliveryError."""

@@ -12,29 +12,34 @@ import time
 from collections import deque
 
 import httpcore2
+import msgspec
 
 from services.channels.http.targets import Target
 
-# Shorter than common servers keep an idle connection: theirs must not end under a request of ours.
-IDLE_S = 4.0
-IDLE_CONNECTIONS = 64
 _SWEEP_S = 1.0
 _TLS_PROTOCOLS = ["http/1.1"]
 
 Place = tuple[str, str, int]
 
 
-class Connections:
-    """Connections made by `backend`, over TLS where a target asks for it. Thread-safe.
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections may wait for one place, for how long, and how old they get.
 
-    At most `most` idle ones to one place; none is used or kept after `IDLE_S`.
+    `idle_s` is shorter than common servers wait: theirs must not end under a request of ours. After `longest_s`
+    the name is looked up and vetted again.
     """
 
-    def __init__(
-        self, backend: httpcore2.NetworkBackend, tls: ssl.SSLContext, *, most: int = IDLE_CONNECTIONS
-    ) -> None:
+    most: int = 64
+    idle_s: float = 4.0
+    longest_s: float = 60.0
+
+
+class Connections:
+    """Connections made by `backend`, over TLS where a target asks for it. Thread-safe."""
+
+    def __init__(self, backend: httpcore2.NetworkBackend, tls: ssl.SSLContext, keep: Keep) -> None:
         tls.set_alpn_protocols(_TLS_PROTOCOLS)
-        self._backend, self._tls, self._most = backend, tls, most
+        self._backend, self._tls, self._keep = backend, tls, keep
         self._idle: dict[Place, deque[httpcore2.HTTP11Connection]] = {}
         self._lock = threading.Lock()
         self._swept = time.monotonic()
@@ -48,7 +53,7 @@ class Connections:
         stream = self._backend.connect_tcp(target.host, target.port)
         if target.scheme == "https":
             stream = stream.start_tls(self._tls, server_hostname=target.host)
-        return httpcore2.HTTP11Connection(origin, stream, keepalive_expiry=IDLE_S)
+        return _Aging(origin, stream, self._keep)
 
     def give_back(self, target: Target, connection: httpcore2.HTTP11Connection) -> None:
         """The request on `connection` is over; it waits for the next one if it can take one."""
@@ -57,7 +62,7 @@ class Connections:
             waiting = self._idle.setdefault(_place(target), deque())
             if not surplus:
                 waiting.append(connection)
-            if len(waiting) > self._most:
+            if len(waiting) > self._keep.most:
                 surplus.append(waiting.popleft())
             surplus += self._expired()
         for each in surplus:
@@ -88,6 +93,15 @@ class Connections:
             if not waiting:
                 del self._idle[place]
         return found
+
+
+class _Aging(httpcore2.HTTP11Connection):
+    def __init__(self, origin: httpcore2.Origin, stream: httpcore2.NetworkStream, keep: Keep) -> None:
+        super().__init__(origin, stream, keepalive_expiry=keep.idle_s)
+        self._ends = time.monotonic() + keep.longest_s
+
+    def has_expired(self) -> bool:
+        return time.monotonic() > self._ends or super().has_expired()
 
 
 def _place(target: Target) -> Place:

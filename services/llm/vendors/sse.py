@@ -28,18 +28,19 @@ def server_events(parts: Iterable[bytes]) -> Iterator[ServerEvent]:
 
     Raises: ProviderError("malformed") for a line that is no field, or an event over 8 MB.
     """
-    name, data = "", list[bytes]()
+    name, data, size = "", list[bytes](), 0
     for line in _lines(parts):
         if not line:
             if data:
                 yield ServerEvent(name, b"\n".join(data))
-            name, data = "", []
+            name, data, size = "", [], 0
             continue
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
             data.append(value)
-            if sum(map(len, data)) > _EVENT_BYTES:
+            size += len(line) + 1
+            if size > _EVENT_BYTES:
                 raise ProviderError("malformed", code="event_too_large")
         elif field == b"event":
             name = value.decode("utf-8", "replace")

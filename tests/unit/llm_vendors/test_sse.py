@@ -35,7 +35,10 @@ def test_what_is_no_event_stream_is_malformed(body: bytes) -> None:
         list(server_events([body]))
 
 
-@pytest.mark.parametrize("part", [b"x" * 1_000_000, b"data: " + b"x" * 1_000_000 + b"\n"])
+ENDLESS = (b"x" * 1_000_000, b"data: " + b"x" * 1_000_000 + b"\n", b"data:\n" * 100_000)
+
+
+@pytest.mark.parametrize("part", ENDLESS, ids=("a line", "long lines", "empty lines"))
 def test_an_event_without_end_is_malformed(part: bytes) -> None:
     with pytest.raises(ProviderError, match="event_too_large"):
         list(server_events([part] * 20))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from services.errors import TurnwrightError
+from services.errors import Overloaded, TurnwrightError, Unavailable
 from services.processors.registry import ProcessorRegistry
 from services.processors.rows import rows_of
 from services.streams.event import EventInput, StreamId
@@ -46,8 +46,8 @@ class Attacher:
             try:
                 page = self._log.recent(before_ms=before, limit=PAGE)
                 for stream, _ in page:
-                    self._attach(stream)
-            except TurnwrightError as error:
+                    self._attach_or_tell(stream)
+            except (Unavailable, Overloaded) as error:
                 self._failed(error)
                 self._stop.wait(5)
                 continue
@@ -57,6 +57,15 @@ class Attacher:
             last = page[-1][1]
             before = last + 1 if before != last + 1 else last
             self._stop.wait(PAUSE_S)
+
+    def _attach_or_tell(self, stream: StreamId) -> None:
+        try:
+            self._attach(stream)
+        except (Unavailable, Overloaded):
+            raise
+        except TurnwrightError as error:
+            # A stream that can not be read is no reason to leave the others.
+            self._failed(error)
 
     def _attach(self, stream: StreamId) -> None:
         wanted = {name for name, _ in self._registry.patterns if self._registry.matches(name, stream)}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.streams.keys import KINDS, Keys, Kind, held_job
+from services.streams.keys import KINDS, Keys, Kind, held_jobs
 from services.streams.store import Store, translated
 
 
@@ -105,6 +105,6 @@ class DueSets:
                 for incarnation in row[-1]:
                     holding.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
             for members in holding.execute():
-                for member in members:
-                    held[held_job(member)[0]] += 1
+                for kind, _ in held_jobs(members):
+                    held[kind] += 1
         return owed, held

@@ -15,7 +15,7 @@ from services.jobs.wake import Wake
 from services.logs import get_logger
 from services.processors.advance import Held
 from services.streams.event import JobId
-from services.streams.keys import JobKind, Keys, held_job, stream_of
+from services.streams.keys import JobKind, Keys, held_jobs, stream_of
 from services.streams.store import Store, translated
 
 EVERY_S = 1.0
@@ -70,8 +70,7 @@ class Orphans:
             for shard in range(self._keys.shards):
                 pipe.zrange(self._keys.held(shard, self._incarnation), 0, -1)
             rows = pipe.execute()
-        members = [held_job(member) for row in rows for member in row]
-        return {job: kind for kind, job in members}
+        return {job: kind for row in rows for kind, job in held_jobs(row)}
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -14,7 +14,7 @@ from services.errors import TurnwrightError, Unavailable
 from services.jobs.due import DueSets
 from services.jobs.incarnation import host_id, is_proven_dead
 from services.jobs.wake import NEAR_MS, Wake
-from services.streams.keys import Keys, held_job
+from services.streams.keys import Keys, held_jobs
 from services.streams.store import Store, translated
 from services.telemetry.counters import Counters
 
@@ -103,14 +103,13 @@ class Relay:
         while True:
             with translated():
                 held = self._store.client.zrange(self._keys.held(shard, incarnation), 0, REAP - 1)
-            members = [(member.decode(), *held_job(member)) for member in held]
-            jobs = [self._keys.job(job) for _, _, job in members]
+            jobs = held_jobs(held)
             header = {
                 "incarnation": incarnation,
                 "proven": proven,
                 "members": [
-                    {"m": member, "kind": kind, "id": job, "k": 7 + i}
-                    for i, (member, kind, job) in enumerate(members)
+                    {"m": f"{kind}|{job}", "kind": kind, "id": job, "k": 7 + i}
+                    for i, (kind, job) in enumerate(jobs)
                 ],
             }
             names = [
@@ -120,15 +119,17 @@ class Relay:
                 self._keys.due(shard, "llm"),
                 self._keys.due(shard, "tool"),
                 self._keys.due(shard, "deliver"),
-                *jobs,
+                *(self._keys.job(job) for _, job in jobs),
             ]
             count = self._store.raw("reap", names, [msgspec.json.encode(header)])
             assert isinstance(count, int)
             moved += max(0, count)
-            if count <= 0 or len(members) < REAP:
+            if count <= 0:
                 break
-        for kind, id in map(held_job, held):
-            self._wake.hint(kind, id)
+            for kind, job in jobs:
+                self._wake.hint(kind, job)
+            if len(held) < REAP:
+                break
         if count >= 0:
             with translated():
                 self._store.client.hdel(self._keys.workers, incarnation)

@@ -12,7 +12,7 @@ import msgspec
 
 from services.outbox.entries import number_of
 from services.streams.event import JobId, StreamId
-from services.streams.keys import Keys, held_job, is_job, stream_of
+from services.streams.keys import Keys, held_jobs, is_job, stream_of
 from services.streams.store import Store, translated
 
 # Of one shard's sets; what is further back shows when those before it are gone.
@@ -101,7 +101,7 @@ class Shelf:
             for shard, leases in zip(shards, answers[2::3], strict=True):
                 for incarnation in leases:
                     holders.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
-            held = [held_job(member) for members in holders.execute() for member in members]
+            held = [one for members in holders.execute() for one in held_jobs(members)]
         due = {JobId(id.decode()): int(score) for members in answers[::3] for id, score in members}
         letters = frozenset(JobId(id.decode()) for members in answers[1::3] for id in members)
         now = seconds * 1000 + micros // 1000 + int(shift or 0)

@@ -6,6 +6,7 @@ All keys of a stream carry its shard as hash tag, so one script may touch them t
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -144,10 +145,7 @@ def stream_of(id: str) -> StreamId:
     return StreamId(id.partition("@")[0])
 
 
-def held_job(member: bytes) -> tuple[JobKind, JobId]:
-    """A member `kind|id` of a held set. Raises: ValueError for what none of this version wrote."""
-    kind, _, id = member.decode().partition("|")
-    for known in JOB_KINDS:
-        if kind == known:
-            return known, JobId(id)
-    raise ValueError(f"unknown kind of job: {kind}")
+def held_jobs(members: Iterable[bytes]) -> list[tuple[JobKind, JobId]]:
+    """The members `kind|id` of a held set, without those of kinds that only newer workers know."""
+    pairs = (member.decode().partition("|") for member in members)
+    return [(known, JobId(id)) for kind, _, id in pairs for known in JOB_KINDS if kind == known]

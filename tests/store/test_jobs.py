@@ -11,6 +11,7 @@ from services.processors.advance import Held
 from services.streams.event import JobId, StreamId
 from services.streams.vocabulary import AttemptEnded, JobStarted
 from tests.fakes.puppet import CREATED, Seen, Told, outcome_of, tell
+from tests.fakes.store_servers import Console
 from tests.fakes.store_stage import LEASE_MS, Hand, Stage
 
 S = StreamId("s")
@@ -298,6 +299,17 @@ class TestLeases:
 
         assert stage.relay.reap(stage.keys.shard(S), "hand", proven=False) == 0
         assert hand.advancer.settle(held, [OUTCOME], None) is not None
+
+    def test_a_job_of_a_kind_that_only_newer_workers_know_is_left_to_them(
+        self, stage: Stage, hand: Hand, bare: Console
+    ) -> None:
+        hand.take_job("llm", JOB)
+        bare.execute_command("ZADD", stage.keys.held(stage.keys.shard(S), "hand"), 0, "newer|s@9")
+
+        assert stage.relay.reap(stage.keys.shard(S), "hand", proven=True) == 1
+
+        assert JOB in stage.due_ids("llm")
+        assert stage.due.sizes()["llm"] == 1
 
     def test_reaping_twice_moves_nothing_twice(self, stage: Stage, hand: Hand) -> None:
         hand.take_job("llm", JOB)

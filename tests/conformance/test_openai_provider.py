@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from services.llm.provider import Provider
+from services.llm.provider import Finished, Provider
 from services.llm.vendors.openai import OpenAIProvider
 from services.settings import VendorAccess
 from services.variables import Secret
-from tests.conformance.provider_suite import ProviderAt
+from tests.conformance.provider_suite import REQUEST, CountingCall, ProviderAt
 from tests.conformance.vendor_suite import VendorSuite
 from tests.fakes.llm_openai import KEY, ChatCompletions
+from tests.fakes.llm_server import LLMServer
 
 
 class TestOpenAIProvider(VendorSuite):
@@ -22,3 +24,13 @@ class TestOpenAIProvider(VendorSuite):
             return OpenAIProvider("fake-1", VendorAccess(key=Secret(KEY), base_url=f"{base_url}/v1"))
 
         return make
+
+    def test_a_server_of_your_own_is_asked_without_a_key(self, server: LLMServer) -> None:
+        server.dialect = ChatCompletions(key="")
+        provider = OpenAIProvider("fake-1", VendorAccess(base_url=f"{server.url}/v1"))
+        assert isinstance(list(provider.stream(REQUEST, CountingCall()))[-1], Finished)
+
+    def test_the_vendors_log_can_be_matched_with_ours(self, provider: Provider, server: LLMServer) -> None:
+        request = msgspec.structs.replace(REQUEST, job="prompt:1@2")
+        list(provider.stream(request, CountingCall()))
+        assert server.requests[0].headers["x-client-request-id"] == "prompt:1@2"

@@ -6,7 +6,6 @@ import gzip
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -26,8 +25,6 @@ from tests.conformance.provider_suite import (
 from tests.fakes.llm_scripts import Answer, Garbage, Script, Stall, Status, Verbatim
 from tests.fakes.llm_server import LLMServer, Recorded
 
-# What a cancel may take. The machine that runs the tests may be slow, the limits are not near.
-FREED_S = 2.0
 MANY = 150
 GZIPPED = (("content-encoding", "gzip"),)
 
@@ -263,8 +260,6 @@ class VendorSuite(HTTPProviderSuite):
 
     @staticmethod
     def _freed(reading: Reading) -> None:
-        began = time.monotonic()
         reading.cancel()
-        assert time.monotonic() - began < FREED_S
         assert reading.error is not None
         assert reading.error.kind == "cancelled"

@@ -113,9 +113,9 @@ class WatchedStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """At least one byte, or none at the end. Raises: ReadError, ReadTimeout."""
-        limit = self._watch.limit_s
+        limits = [limit for limit in (timeout, self._watch.limit_s) if limit is not None]
         try:
-            self._socket.settimeout(timeout if limit is None else limit)
+            self._socket.settimeout(min(limits, default=None))
             return self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
@@ -139,7 +139,8 @@ class WatchedStream(httpcore2.NetworkStream):
             raise httpcore2.WriteError(str(error)) from error
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, once no cancel can reach its descriptor, which may soon be somebody else's."""
+        self._watch.release()
         self._socket.close()
 
     def start_tls(

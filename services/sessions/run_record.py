@@ -72,7 +72,8 @@ class RunPhases(Value, frozen=True, kw_only=True):
 
 
 class RunLine(Value, frozen=True, kw_only=True):
-    """A run in a list. `models` were asked, in the order of their first time. Times are epoch milliseconds."""
+    """A run in a list. `models` were asked, in the order of their first time; `usage` is without what came late.
+    Times are epoch milliseconds."""
 
     run: str
     turn: int

@@ -158,7 +158,7 @@ def test_who_prefers_to_wait_gets_the_answer(stage: Stage) -> None:
     stage.answer("app:x", "hi")
     thread.join(10)
 
-    usage = {"input": 3, "output": 2, "cached": 0, "reasoning": 0}
+    usage = {"input": 3, "output": 2, "cached": 0, "cache_write": 0, "reasoning": 0, "cost_microusd": None}
     accepted = {"session": "app:x", "offset": 2, "duplicate": False}
     assert answers == [(200, {**accepted, "outcome": "answered", "text": "hi", "reason": "", "usage": usage})]
 

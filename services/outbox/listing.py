@@ -39,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """The entries of some shards at one instant, by place. `now` is the store's time."""
+    """The entries of one shard at one instant, by place. `now` is the store's time."""
 
     now: int
     due: dict[JobId, int]
@@ -57,9 +57,9 @@ class Shelf:
         """Where an entry comes in a list: by shard, session and number."""
         return self._keys.shard(job), stream_of(job), number_of(job)
 
-    def find(self, shards: Sequence[int], *, session: StreamId | None, after: Place | None) -> Listing:
-        """The entries in `shards`, those of `session` or all, that come after a place. Raises: Unavailable."""
-        now, due, letters, held = self._sets(shards)
+    def find(self, shard: int, *, session: StreamId | None, after: Place | None) -> Listing:
+        """The entries in `shard`, those of `session` or all, that come after a place. Raises: Unavailable."""
+        now, due, letters, held = self._sets(shard)
         heads = [job for job in (*due, *held) if session in (None, stream_of(job))]
         found = {*heads, *letters, *self._behind(heads)}
         placed = sorted(
@@ -87,26 +87,28 @@ class Shelf:
             answers = pipe.execute()
         return [_row(job, answer) for job, answer in zip(jobs, answers, strict=True)]
 
-    def _sets(self, shards: Sequence[int]) -> tuple[int, dict[JobId, int], frozenset[JobId], list[JobId]]:
+    def _sets(self, shard: int) -> tuple[int, dict[JobId, int], frozenset[JobId], list[JobId]]:
+        k = self._keys
         with translated():
             pipe = self._store.client.pipeline(transaction=False)
             pipe.time()
-            pipe.get(self._keys.clock(shards[0]))
-            for shard in shards:
-                pipe.zrange(self._keys.due(shard, "deliver"), 0, SHARD_LIMIT - 1, withscores=True)
-                pipe.zrange(self._keys.letters(shard), 0, SHARD_LIMIT - 1)
-                pipe.zrange(self._keys.leases(shard), 0, -1)
-            (seconds, micros), shift, *answers = pipe.execute()
+            pipe.get(k.clock(shard))
+            pipe.zrange(k.due(shard, "deliver"), 0, SHARD_LIMIT - 1, withscores=True)
+            pipe.zrange(k.letters(shard), 0, SHARD_LIMIT - 1)
+            pipe.zrange(k.leases(shard), 0, -1)
+            (seconds, micros), shift, due, letters, leases = pipe.execute()
             holders = self._store.client.pipeline(transaction=False)
-            for shard, leases in zip(shards, answers[2::3], strict=True):
-                for incarnation in leases:
-                    holders.zrange(self._keys.held(shard, incarnation.decode()), 0, -1)
+            for incarnation in leases:
+                holders.zrange(k.held(shard, incarnation.decode()), 0, -1)
             held = [one for members in holders.execute() for one in held_jobs(members)]
-        due = {JobId(id.decode()): int(score) for members in answers[::3] for id, score in members}
-        letters = frozenset(JobId(id.decode()) for members in answers[1::3] for id in members)
         now = seconds * 1000 + micros // 1000 + int(shift or 0)
-        jobs = {job: at for job, at in due.items() if is_job(job)}
-        return now, jobs, letters, [job for kind, job in held if kind == "deliver"]
+        scores = {JobId(id.decode()): int(score) for id, score in due}
+        return (
+            now,
+            {job: at for job, at in scores.items() if is_job(job)},
+            frozenset(JobId(id.decode()) for id in letters),
+            [job for kind, job in held if kind == "deliver"],
+        )
 
     def _behind(self, heads: Sequence[JobId]) -> list[JobId]:
         """What waits behind the first ones of their queues."""

@@ -61,19 +61,22 @@ class Outbox:
         Raises: Invalid (cursor), Unavailable.
         """
         after = self._place(cursor) if cursor else None
-        first = after[0] if after else 0
-        shards = range(first, self._log.keys.shards)
+        shards = range(after[0] if after else 0, self._log.keys.shards)
         if wanted.session is not None:
             shards = range(self._log.keys.shard(wanted.session), self._log.keys.shard(wanted.session) + 1)
-        listing = self._shelf.find(shards, session=wanted.session, after=after)
-        rows = list(islice(self._shelf.rows(listing), INSPECTED)) if listing.jobs else []
         entries: list[OutboxEntry] = []
-        for entry in self._entries(rows, wanted, listing.now):
-            entries.append(entry)
-            if len(entries) == limit:
-                return OutboxPage(entries=tuple(entries), cursor=entry.id)
-        more = rows[-1].job if len(rows) == INSPECTED else None
-        return OutboxPage(entries=tuple(entries), cursor=more)
+        left = INSPECTED
+        for shard in shards:
+            listing = self._shelf.find(shard, session=wanted.session, after=after)
+            rows = list(islice(self._shelf.rows(listing), left))
+            left -= len(rows)
+            for entry in self._entries(rows, wanted, listing.now):
+                entries.append(entry)
+                if len(entries) == limit:
+                    return OutboxPage(entries=tuple(entries), cursor=entry.id)
+            if not left:
+                return OutboxPage(entries=tuple(entries), cursor=rows[-1].job)
+        return OutboxPage(entries=tuple(entries), cursor=None)
 
     def replay(self, entry: str) -> Commanded:
         """Send an undelivered reply again, as a new entry. Asking twice asks once.

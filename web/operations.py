@@ -8,6 +8,9 @@ from typing import TypeVar
 import msgspec
 from flask.typing import ResponseReturnValue
 
+from services.sessions.values import Commanded
+from web.requests import Nothing
+
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 _ATTRIBUTE = "turnwright_operation"
@@ -23,6 +26,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = {}
     streams: bool = False
+
+
+def command(summary: str, body: type[msgspec.Struct] = Nothing) -> Operation:
+    """A route by which a person decides something, answered once that is in the log. Its body may be left out."""
+    return Operation(summary=summary, body=body, is_body_optional=True, answers={202: Commanded})
 
 
 def documented(operation: Operation) -> Callable[[View], View]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from services.sessions.outbox import Outbox, OutboxFilter
-from services.sessions.values import Commanded, OutboxPage
+from services.sessions.values import OutboxPage
 from services.streams.event import StreamId
 from web.bodies import read_body, read_query, reply
-from web.operations import Operation, documented
+from web.operations import Operation, command, documented
 from web.requests import Nothing, OutboxQuery
 
 
@@ -31,27 +31,13 @@ def outbox_blueprint(outbox: Outbox) -> Blueprint:
         return reply(outbox.page(wanted, cursor=query.cursor, limit=query.limit))
 
     @blueprint.post("/<entry:entry>/replay")
-    @documented(
-        Operation(
-            summary="Send an undelivered reply again",
-            body=Nothing,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
-    )
+    @documented(command("Send an undelivered reply again"))
     def replay(entry: str) -> Response:
         read_body(Nothing, optional=True)
         return reply(outbox.replay(entry), 202)
 
     @blueprint.post("/<entry:entry>/discard")
-    @documented(
-        Operation(
-            summary="Deliver a reply no more",
-            body=Nothing,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
-    )
+    @documented(command("Deliver a reply no more"))
     def discard(entry: str) -> Response:
         read_body(Nothing, optional=True)
         return reply(outbox.discard(entry), 202)

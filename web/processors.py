@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from flask import Blueprint, Response
 
 from services.sessions.controls import Controls
 from services.sessions.values import Commanded, InstalledProcessors
 from services.streams.event import StreamId
 from web.bodies import read_body, read_query, reply
-from web.operations import Operation, documented
+from web.operations import Operation, command, documented
 from web.requests import Nothing
 
 _ONE = "/api/sessions/<session:session>/processors/<processor:name>"
@@ -26,43 +29,18 @@ def processors_blueprint(controls: Controls) -> Blueprint:
         read_query(Nothing)
         return reply(controls.installed())
 
-    @blueprint.post(f"{_ONE}/attach")
-    @documented(
-        Operation(
-            summary="Attach a processor to a session",
-            body=Nothing,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
-    )
-    def attach(session: StreamId, name: str) -> Response:
-        read_body(Nothing, optional=True)
-        return reply(controls.attach(session, name), 202)
+    def decision(verb: str, summary: str, decide: Callable[[StreamId, str], Commanded]) -> None:
+        @blueprint.post(f"{_ONE}/{verb}", endpoint=verb)
+        @documented(command(summary))
+        def decided(session: StreamId, name: str) -> Response:
+            read_body(Nothing, optional=True)
+            return reply(decide(session, name), 202)
 
-    @blueprint.post(f"{_ONE}/resume")
-    @documented(
-        Operation(
-            summary="Let a parked processor try again",
-            body=Nothing,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
+    decision("attach", "Attach a processor to a session", controls.attach)
+    decision("resume", "Let a parked processor try again", partial(controls.unpark, skip=False))
+    decision(
+        "skip",
+        "Let a parked processor pass by the event it stumbled over",
+        partial(controls.unpark, skip=True),
     )
-    def resume(session: StreamId, name: str) -> Response:
-        read_body(Nothing, optional=True)
-        return reply(controls.unpark(session, name, skip=False), 202)
-
-    @blueprint.post(f"{_ONE}/skip")
-    @documented(
-        Operation(
-            summary="Let a parked processor pass by the event it stumbled over",
-            body=Nothing,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
-    )
-    def skip(session: StreamId, name: str) -> Response:
-        read_body(Nothing, optional=True)
-        return reply(controls.unpark(session, name, skip=True), 202)
-
     return blueprint

@@ -7,11 +7,11 @@ from flask import Blueprint, Response, request
 from services.errors import Invalid
 from services.sessions.facade import Sessions
 from services.sessions.pages import Filter
-from services.sessions.values import Commanded, EventPage, SessionDetail, SessionPage, Why
+from services.sessions.values import EventPage, SessionDetail, SessionPage, Why
 from services.streams.event import StreamId
 from web.bodies import read_body, read_query, reply
 from web.live import LiveRequests
-from web.operations import Operation, documented
+from web.operations import Operation, command, documented
 from web.requests import CancelBody, EventsQuery, Nothing, PauseBody, SessionQuery, SessionsQuery
 
 
@@ -71,30 +71,19 @@ def controls_blueprint(sessions: Sessions) -> Blueprint:
     controls = sessions.controls
 
     @blueprint.post("/<session:session>/cancel")
-    @documented(
-        Operation(
-            summary="Cancel the running turn",
-            body=CancelBody,
-            is_body_optional=True,
-            answers={202: Commanded},
-        )
-    )
+    @documented(command("Cancel the running turn", CancelBody))
     def cancel(session: StreamId) -> Response:
         body = read_body(CancelBody, optional=True)
         return reply(controls.cancel(session, queued=body.queued), 202)
 
     @blueprint.post("/<session:session>/pause")
-    @documented(
-        Operation(summary="Pause a session", body=PauseBody, is_body_optional=True, answers={202: Commanded})
-    )
+    @documented(command("Pause a session", PauseBody))
     def pause(session: StreamId) -> Response:
         body = read_body(PauseBody, optional=True)
         return reply(controls.pause(session, reason=body.reason), 202)
 
     @blueprint.post("/<session:session>/resume")
-    @documented(
-        Operation(summary="Resume a session", body=Nothing, is_body_optional=True, answers={202: Commanded})
-    )
+    @documented(command("Resume a session"))
     def resume(session: StreamId) -> Response:
         read_body(Nothing, optional=True)
         return reply(controls.resume(session), 202)

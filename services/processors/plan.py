@@ -22,7 +22,7 @@ from services.processors.contract import (
     StartJob,
 )
 from services.processors.rows import Row, encode_row, left_behind
-from services.processors.unit import AnyProcessor, Fault, Unit, Watch, watch_nothing
+from services.processors.unit import AnyProcessor, Fault, Unit, Watch, open_unit, watch_nothing
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import JobKind
 from services.streams.vocabulary import (
@@ -178,8 +178,9 @@ class _Pass:
         for name, row in self.others.items():
             self.out.before[f"p:{name}"] = self.out.after[f"p:{name}"] = encode_row(row)
         self.out.behind |= any(unit.row.offset is not None for unit in self.units)
-        self.out.waiting = sum(self._waiting(unit) for unit in main)
-        self.out.timer = min((t for t in map(self._timer, main) if t is not None), default=None)
+        self.out.waiting = sum(unit.waiting(self.read_to) for unit in main)
+        timers = (unit.wakes_at(self.read_to) for unit in main)
+        self.out.timer = min((at for at in timers if at is not None), default=None)
         return self.out
 
     def _note_pending(self, main: list[Unit]) -> None:
@@ -205,11 +206,7 @@ class _Pass:
         if row.version < contract.version:
             return self._fresh(processor, self._raised(row, contract.version))
         raw = self.reading.states.get(contract.name)
-        try:
-            state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
-        except msgspec.DecodeError as error:
-            raise Fault(contract.name, self.reading.at + 1, type(error).__name__) from error
-        return Unit(processor, row, state, self.watch)
+        return open_unit(processor, row, raw, watch=self.watch, offset=self.reading.at + 1)
 
     def _raised(self, row: Row, version: int) -> Row:
         """The row of a processor that folds the stream anew and goes on reacting where it stood."""
@@ -225,7 +222,7 @@ class _Pass:
         if processor.contract.name in self.faults:
             self.others[processor.contract.name] = row
             return None
-        return Unit(processor, row, processor.initial(), self.watch)
+        return open_unit(processor, row, None, watch=self.watch, offset=self.reading.at + 1)
 
     def _attach(self, name: str, version: int) -> int:
         """The anchor of a processor that is new to the stream: older events are only reduced."""
@@ -374,18 +371,6 @@ class _Pass:
             fields[f"s:{unit.name}"], sizes[unit.name] = state, len(state)
         if sum(sizes.values()) > STATES_LIMIT:
             raise Fault(max(sizes, key=lambda name: sizes[name]), self.read_to, "StateTooLarge")
-
-    def _waiting(self, unit: Unit) -> int:
-        try:
-            return unit.processor.waiting(unit.state)
-        except Exception as error:
-            raise Fault(unit.name, self.read_to, type(error).__name__) from error
-
-    def _timer(self, unit: Unit) -> int | None:
-        try:
-            return unit.processor.wakes_at(unit.state)
-        except Exception as error:
-            raise Fault(unit.name, self.read_to, type(error).__name__) from error
 
 
 def _traced(made: EventInput, cause: Event | None) -> EventInput:

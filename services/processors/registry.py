@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from services.errors import ConfigurationError
-from services.processors.contract import Processor
+from services.processors.contract import Contract, Processor
 from services.processors.rows import Row
 from services.processors.unit import AnyProcessor
 from services.streams.event import StreamId
@@ -22,11 +22,17 @@ def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProces
     for point in entry_points(group=GROUP) if points is None else points:
         try:
             made = point.load()()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # The border to plugin code. Its own words may hold secrets, so only the type is told.
             raise ConfigurationError(
                 f"processor {point.name} ({point.value}): {type(error).__name__}"
             ) from error
-        if not isinstance(made, Processor) or made.contract.name != point.name:
+        contract = getattr(made, "contract", None)
+        if (
+            not isinstance(made, Processor)
+            or not isinstance(contract, Contract)
+            or contract.name != point.name
+        ):
             raise ConfigurationError(
                 f"processor {point.name} ({point.value}) is not a Processor of that name"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -32,14 +32,22 @@ def watch_nothing(name: str, offset: int) -> None:
     """The watch of an ordinary run."""
 
 
+# What a plugin raises in our hands, a wish to end the process included: it parks the plugin and ends nothing else.
+RAISED = (Exception, SystemExit)
+# Whole numbers that the store's scripts can hold.
+MOST = 2**53
+
+
 class Fault(Exception):
+    """The processor `name` failed at the event `offset`; `error` is a safe word for how."""
+
     def __init__(self, name: str, offset: int, error: str) -> None:
         super().__init__(name)
         self.name, self.offset, self.error = name, offset, error
 
 
 class Unit:
-    """One processor during one plan."""
+    """One processor during one plan. Whatever it does wrong is a Fault."""
 
     def __init__(self, processor: AnyProcessor, row: Row, state: msgspec.Struct, watch: Watch) -> None:
         self.processor = processor
@@ -51,34 +59,54 @@ class Unit:
         self.lagged = row.offset is not None
 
     def reduce(self, event: Event) -> None:
+        """Fold one event. Raises: Fault."""
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return
         self.watch(self.name, event.offset)
         try:
             self.state = self.processor.reduce(self.state, event)
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
+        """What follows from one event. Raises: Fault."""
         if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
             return ()
         self.watch(self.name, event.offset)
         try:
             return self._checked(self.processor.react(self.state, event, moment), moment)
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
+        """What follows from time having passed; nothing before it is time. Raises: Fault."""
         self.watch(self.name, offset)
+        wakes = self.wakes_at(offset)
+        if wakes is None or wakes > moment.now_ms:
+            return ()
         try:
-            wakes = self.processor.wakes_at(self.state)
-            if wakes is None or wakes > moment.now_ms:
-                return ()
             return self._checked(self.processor.on_time(self.state, moment), moment)
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             raise Fault(self.name, offset, type(error).__name__) from error
 
-    def _checked(self, decisions: Sequence[Decision], moment: Moment) -> Sequence[Decision]:
+    def wakes_at(self, offset: int) -> int | None:
+        """When it wants to be woken, epoch ms. Raises: Fault."""
+        try:
+            wakes = self.processor.wakes_at(self.state)
+            return None if wakes is None else _whole(wakes)
+        except RAISED as error:
+            raise Fault(self.name, offset, type(error).__name__) from error
+
+    def waiting(self, offset: int) -> int:
+        """How many inputs wait for it. Raises: Fault."""
+        try:
+            return _whole(self.processor.waiting(self.state))
+        except RAISED as error:
+            raise Fault(self.name, offset, type(error).__name__) from error
+
+    def _checked(self, given: Iterable[Decision], moment: Moment) -> Sequence[Decision]:
+        # Gathered first: a reaction that yields its decisions gives them once.
+        decisions = tuple(given)
         for one in decisions:
             match one:
                 case Emit(event=made):
@@ -92,13 +120,34 @@ class Unit:
                 case StartJob(id=job) | SettleJob(id=job) | CancelJob(id=job):
                     if stream_of(job) != moment.stream:
                         raise ValueError(f"{self.name} named a job of another stream")
+                case other:
+                    raise TypeError(f"{self.name} decided a {type(other).__name__}")
         return decisions
 
     def encode(self, offset: int) -> tuple[bytes, bytes]:
-        state = msgspec.json.encode(self.state)
+        """Row and state as they are stored. Raises: Fault."""
+        try:
+            state = msgspec.json.encode(self.state)
+        except RAISED as error:
+            raise Fault(self.name, offset, type(error).__name__) from error
         if len(state) > STATE_LIMIT:
             raise Fault(self.name, offset, "StateTooLarge")
         return encode_row(self.row), state
+
+
+def open_unit(processor: AnyProcessor, row: Row, raw: bytes | None, *, watch: Watch, offset: int) -> Unit:
+    """A unit with the stored state `raw`, None: with the initial one. Raises: Fault, at `offset`."""
+    try:
+        state = processor.initial() if raw is None else msgspec.json.decode(raw, type=processor.state)
+    except RAISED as error:
+        raise Fault(processor.contract.name, offset, type(error).__name__) from error
+    return Unit(processor, row, state, watch)
+
+
+def _whole(given: object) -> int:
+    if not isinstance(given, int) or not 0 <= given <= MOST:
+        raise ValueError("not a whole number that the store can hold")
+    return given
 
 
 def check_readable(made: EventInput) -> None:

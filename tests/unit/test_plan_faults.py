@@ -143,3 +143,67 @@ def test_a_plugin_that_wants_to_exit_is_parked_as_one_that_raises() -> None:
         raise SystemExit(1)
 
     assert faults(planned(Odd(leave))) == [("odd", 2, "SystemExit")]
+
+
+class Hasty(Odd):
+    """Does one thing wrong that is asked of it outside of reactions."""
+
+    def __init__(self, wrong: str, given: object) -> None:
+        super().__init__(list)
+        self._wrong, self._given = wrong, given
+
+    def _said(self, what: str, otherwise: object) -> object:
+        if what != self._wrong:
+            return otherwise
+        if isinstance(self._given, BaseException):
+            raise self._given
+        return self._given
+
+    def initial(self) -> Text:
+        """Its first state."""
+        return self._said("initial", Text())  # type: ignore[return-value]  # the bug
+
+    def reduce(self, state: Text, event: Event) -> Text:
+        """Its next state."""
+        return self._said("reduce", state)  # type: ignore[return-value]  # the bug
+
+    def waiting(self, state: Text) -> int:
+        """What waits."""
+        return self._said("waiting", 0)  # type: ignore[return-value]  # the bug
+
+    def wakes_at(self, state: Text) -> int | None:
+        """When it wakes."""
+        return self._said("wakes_at", None)  # type: ignore[return-value]  # the bug
+
+
+@pytest.mark.parametrize(
+    ("wrong", "given"),
+    [
+        ("initial", RuntimeError()),
+        ("initial", SystemExit(0)),
+        ("reduce", object()),
+        ("waiting", "many"),
+        ("waiting", -1),
+        ("waiting", 2**64),
+        ("waiting", SystemExit(0)),
+        ("wakes_at", "soon"),
+        ("wakes_at", 0.5),
+        ("wakes_at", SystemExit(0)),
+    ],
+)
+def test_whatever_else_a_plugin_does_wrong_parks_it_and_the_others_go_on(wrong: str, given: object) -> None:
+    made = planned(Hasty(wrong, given))
+
+    assert [name for name, _, _ in faults(made)] == ["odd"]
+    assert "puppet.did" in [one.type for one in made.events]
+
+
+def test_decisions_that_a_plugin_yields_count() -> None:
+    did = raw(b"{}")
+    made = planned(Odd(lambda: (one for one in [Emit(did)])))  # type: ignore[arg-type, return-value]  # a generator
+
+    assert did.type in [one.type for one in made.events]
+
+
+def test_what_is_no_decision_is_its_makers_fault() -> None:
+    assert faults(planned(Odd(lambda: [raw(b"{}")]))) == [("odd", 2, "TypeError")]  # type: ignore[list-item]  # the bug

@@ -1,0 +1,56 @@
+"""What installed packages offer as processors: the broken one is named, whatever it does when it is loaded."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from services.errors import ConfigurationError
+from services.processors.contract import Processor
+from services.processors.registry import GROUP, installed
+from tests.fakes.puppet import Puppet, Seen
+
+HERE = "tests.unit.test_processor_registry"
+puppet = Puppet
+
+
+class Undeclared(Processor[Seen]):
+    """Has no contract."""
+
+    state = Seen
+
+
+def leaving() -> Puppet:
+    """Ends whoever calls it."""
+    raise SystemExit("password=hunter2")
+
+
+def nothing() -> None:
+    """Makes no processor."""
+
+
+def test_a_processor_is_found_by_its_name() -> None:
+    found = installed([EntryPoint("puppet", f"{HERE}:puppet", GROUP)])
+
+    assert [type(each) for each in found.values()] == [Puppet]
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("puppet", "no_such_module:puppet"),
+        ("puppet", f"{HERE}:gone"),
+        ("puppet", f"{HERE}:leaving"),
+        ("puppet", f"{HERE}:nothing"),
+        ("undeclared", f"{HERE}:Undeclared"),
+        ("other", f"{HERE}:puppet"),
+    ],
+)
+def test_what_is_no_processor_of_its_name_is_refused_by_that_name(name: str, target: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        installed([EntryPoint(name, target, GROUP)])
+
+    [problem] = refused.value.problems
+    assert name in problem
+    assert "hunter2" not in problem

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.config import Config, json_schema
 from services.config.loading import parse_config
 from services.errors import ConfigurationError
+
+# How long one example takes says how busy the machine is.
+UNTIMED = settings(deadline=None)
 
 EXAMPLE = """\
 [agents.default]
@@ -86,6 +89,7 @@ def assert_is_config_or_problems(outcome: Config | tuple[str, ...], *, lines: in
 
 
 @given(EDITS)
+@UNTIMED
 def test_a_mutated_file_is_a_configuration_or_problems_with_a_line_of_it(
     edits: list[tuple[int, int, str]],
 ) -> None:
@@ -97,6 +101,7 @@ def test_a_mutated_file_is_a_configuration_or_problems_with_a_line_of_it(
 
 
 @given(DOCUMENTS)
+@UNTIMED
 def test_a_document_of_any_shape_is_a_configuration_or_problems(document: dict[str, object]) -> None:
     text = "\n".join(f"{as_toml(key)} = {as_toml(value)}" for key, value in document.items())
 
@@ -104,6 +109,7 @@ def test_a_document_of_any_shape_is_a_configuration_or_problems(document: dict[s
 
 
 @given(DOCUMENTS)
+@UNTIMED
 def test_the_published_schema_and_the_checker_agree(document: dict[str, object]) -> None:
     text = "\n".join(f"{as_toml(key)} = {as_toml(value)}" for key, value in document.items())
     outcome = outcome_of(text)

@@ -31,6 +31,7 @@ from redis.retry import Retry
 
 from services.errors import Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
 from services.streams.commands import Arg, Client
+from services.streams.line import Line, Packer
 
 Reply = TypeVar("Reply")
 LUA = Path(__file__).parent / "lua"
@@ -165,7 +166,7 @@ class Store:
         tcp = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
         made = cast(
             Client,
-            redis.Redis.from_url(
+            (Line if single else redis.Redis).from_url(
                 self.url,
                 socket_timeout=timeout_s or self._timeout_s,
                 socket_connect_timeout=2,
@@ -174,6 +175,8 @@ class Store:
                 retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
                 single_connection_client=single,
                 protocol=2,
+                command_packer=Packer(),
+                driver_info=None,  # telling its own version costs a millisecond for each connection
             ),
         )
         with self._lock:

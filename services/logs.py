@@ -106,6 +106,7 @@ class _LineFormatter(logging.Formatter):
         if isinstance(record.msg, dict) and record.name.startswith(f"{_ROOT}."):
             return {**line, "event": "", **record.msg, **line}
         line["event"] = _without_texts(record)
+        _place(line)
         error = record.exc_info[1] if record.exc_info else None
         return {**line, **describe_error(error)} if error else line
 
@@ -127,6 +128,11 @@ def _described(_logger: object, _method: str, line: MutableMapping[str, Any]) ->
 
 
 def _placed(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    _place(line)
+    return line
+
+
+def _place(line: MutableMapping[str, Any]) -> None:
     """Whose work a line is about: the trace, and the session where there is one."""
     trace = current()
     if trace is not None:
@@ -134,7 +140,6 @@ def _placed(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mu
         line.setdefault("span_id", trace.span_id)
     if own := session():
         line.setdefault("session", own)
-    return line
 
 
 def _redacted(_logger: object, _method: str, line: MutableMapping[str, Any]) -> tuple[tuple[Line], Line]:

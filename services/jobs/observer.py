@@ -49,7 +49,6 @@ class Observer:
             return
         facts: dict[str, Attribute] = {
             names.SESSION_ID: done.stream,
-            names.CONVERSATION_ID: done.stream,
             names.EVENTS: len(done.written),
             names.QUEUE_WAIT: done.late_ms,
         }
@@ -87,8 +86,6 @@ class Observer:
                 names.OUTCOME: turn.outcome,
                 names.INPUT_TOKENS: turn.usage.input,
                 names.OUTPUT_TOKENS: turn.usage.output,
-                names.CACHED_TOKENS: turn.usage.cached,
-                names.REASONING_TOKENS: turn.usage.reasoning,
             },
         )
         if turn.outcome in ("failed", "limited"):

@@ -37,7 +37,6 @@ class RunSpans:
         is_foreign = hint is not None and parent is not None and hint.trace_id != parent.trace_id
         facts: dict[str, Attribute] = {
             names.SESSION_ID: held.stream,
-            names.CONVERSATION_ID: held.stream,
             names.JOB_ID: held.id,
             names.ATTEMPT: claim.attempt,
             names.QUEUE_WAIT: max(0, claim.now - claim.due),

@@ -24,6 +24,7 @@ class ChatSpans:
         """An attempt begins; `model` is `<provider>:<model>` as configured."""
         facts: dict[str, Attribute] = {
             names.OPERATION: names.CHAT,
+            names.CONVERSATION_ID: held.stream,
             names.PROVIDER: model.partition(":")[0],
             names.REQUEST_MODEL: request.model,
             names.REQUEST_STREAM: True,
@@ -44,11 +45,8 @@ class ChatSpans:
             names.RESPONSE_MODEL: answer.model,
             names.INPUT_TOKENS: usage.input,
             names.OUTPUT_TOKENS: usage.output,
-            names.CACHED_TOKENS: usage.cached,
-            names.CACHE_WRITE_TOKENS: usage.cache_write,
-            names.REASONING_TOKENS: usage.reasoning,
-            names.OUTCOME: kind,
         }
+        told |= {name: n for name, n in _details(usage) if n}
         if usage.cost_microusd is not None:
             told[names.COST_USD] = usage.cost_microusd / 1_000_000
         if facts.first_ms >= 0:
@@ -74,6 +72,15 @@ class ChatSpans:
         for of, n in tokens.items():
             add("turnwright_tokens_total", model, of, by=n)
         add("turnwright_cost_usd_total", model, by=usage.cost_microusd or 0)
+
+
+def _details(usage: Usage) -> tuple[tuple[str, int], ...]:
+    """What many vendors never tell."""
+    return (
+        (names.CACHED_TOKENS, usage.cached),
+        (names.CACHE_WRITE_TOKENS, usage.cache_write),
+        (names.REASONING_TOKENS, usage.reasoning),
+    )
 
 
 def _told(message: ChatMessage) -> Message:

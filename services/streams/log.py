@@ -18,7 +18,7 @@ from services.streams.keys import Keys
 from services.streams.store import RefusedByScript, Store, translated
 from services.streams.tail import Tail
 from services.telemetry.context import current
-from services.telemetry.conventions import CONVERSATION_ID, EVENTS, SESSION_ID
+from services.telemetry.conventions import EVENTS, SESSION_ID
 from services.telemetry.tracer import Attribute, NoTracer, Tracer, within
 
 SCAN_PAGE = 500
@@ -150,7 +150,7 @@ class Log:
         parent = current()
         if parent is None:
             return self._append(stream, header, inputs, create)
-        facts: dict[str, Attribute] = {SESSION_ID: stream, CONVERSATION_ID: stream, EVENTS: len(inputs)}
+        facts: dict[str, Attribute] = {SESSION_ID: stream, EVENTS: len(inputs)}
         with within(self._tracer.begin("append", parent=parent, attributes=facts), stream) as span:
             traced = [one.under(span.trace) for one in inputs]
             return self._append(stream, header, traced, create and create.under(span.trace))

@@ -25,6 +25,7 @@ class ToolSpans:
         """A call begins; `tool` is its name, `unknown` for one that the model made up."""
         facts: dict[str, Attribute] = {
             names.OPERATION: names.EXECUTE_TOOL,
+            names.CONVERSATION_ID: held.stream,
             names.TOOL_NAME: tool,
             names.TOOL_TYPE: "function",
             names.TOOL_CALL_ID: asked.call[:CALL_ID_LIMIT],

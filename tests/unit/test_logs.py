@@ -16,6 +16,8 @@ import structlog
 from services.errors import Invalid, Unavailable
 from services.logs import configure_logging, get_logger, set_level
 from services.settings import LOG_LEVELS, load_settings
+from services.telemetry.context import Trace
+from services.telemetry.tracer import NoTracer, within
 
 Lines = list[dict[str, object]]
 
@@ -266,6 +268,28 @@ def test_bound_context_is_part_of_every_line(logs: Logs) -> None:
     assert "session" not in logs.lines[1]
     assert logs.lines[1]["run"] == "r1"
     assert "canary" not in logs.text
+
+
+def test_a_line_says_whose_work_it_is_about(logs: Logs) -> None:
+    trace = Trace("a" * 32, "b" * 16, 1, "gen_ai.agent.name=canary")
+    with within(NoTracer().begin("append", parent=trace), "app:a"):
+        get_logger("jobs").warning("late")
+        logging.getLogger("library").warning("late too")
+    get_logger("jobs").warning("for nobody")
+
+    ours, theirs, nobodys = logs.lines
+    placed = {"trace_id": "a" * 32, "span_id": "b" * 16, "session": "app:a"}
+    assert placed.items() <= ours.items()
+    assert placed.items() <= theirs.items()
+    assert not placed.keys() & nobodys.keys()
+    assert "canary" not in logs.text
+
+
+def test_failing_exports_are_not_told_one_by_one(logs: Logs) -> None:
+    logging.getLogger("opentelemetry.exporter.otlp").error("Transient error %s", "https://u:p@collector")
+    logging.getLogger("opentelemetry.sdk").warning("Queue full, dropping %s.", "Span")
+
+    assert logs.lines == []
 
 
 def test_a_crash_nobody_handled_is_a_fatal_line(logs: Logs) -> None:

@@ -6,7 +6,6 @@ Its name is the route's template. A caller's `traceparent` becomes its parent, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from flask import Flask, Response, g, request
 
@@ -35,11 +34,10 @@ def register(app: Flask, tracer: Tracer, *, baggage_keys: frozenset[str]) -> Non
             attributes={
                 names.HTTP_METHOD: request.method,
                 names.HTTP_ROUTE: route,
-                names.URL_SCHEME: request.scheme,
                 **({names.SESSION_ID: session} if session else {}),
             },
         )
-        g.span, g.leave_span = span, span.enter()
+        g.span = span
         work_for(span.trace, session)
 
     def answer(response: Response) -> Response:
@@ -53,8 +51,6 @@ def register(app: Flask, tracer: Tracer, *, baggage_keys: frozenset[str]) -> Non
     def end(error: BaseException | None) -> None:
         span: Span | None = g.pop("span", None)
         if span is not None:
-            leave: Callable[[], None] = g.pop("leave_span")
-            leave()
             work_for(None)
             span.end()
 

@@ -78,7 +78,7 @@ class Attempts:
 
         Raises: Unavailable when the store is gone.
         """
-        with within(self._spans.begin(held, claim, model, request), held.stream) as span:
+        with within(self._spans.begin(held, claim, model, request), held.stream, lets_in=True) as span:
             ended = self._asked(held, claim, request, model=model, provider=provider, answer=answer)
             self._spans.ended(span, ended.kind, answer, ended.facts, model=model)
         return ended

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from services.telemetry.batches import Batches
 from services.telemetry.otel import Otel
-from services.telemetry.sdk import GivenIds, SdkTracer
+from services.telemetry.sdk import SdkTracer
 
 
 def resource_of(role: str, version: str) -> Resource:
@@ -39,12 +39,11 @@ def start_traces(
 ) -> tuple[SdkTracer, Batches]:
     """A tracer whose spans go to the configured endpoint, and their way out. Raises: ValueError, OSError."""
     batches = Batches(_span_exporter(otel), otel.batching, dropped)
-    ids = GivenIds()
-    provider = TracerProvider(resource=resource, id_generator=ids, shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(batches)
     # So that spans of users' tools and of the libraries they use join in.
     api.set_tracer_provider(provider)
-    return SdkTracer(provider, ids, version), batches
+    return SdkTracer(provider, batches, version), batches
 
 
 def _span_exporter(otel: Otel) -> SpanExporter:

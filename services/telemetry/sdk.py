@@ -1,18 +1,25 @@
-"""The tracer over the official SDK. Imported only where an exporter is configured."""
+"""The tracer over the official SDK. Imported only where an exporter is configured.
+
+Sampler, ids, resource, limits and exporters are the SDK's. A span of ours becomes an SDK span when it ends: made
+through the SDK's own `start_span` each would cost three times as much, most of it for checks of types.
+"""
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from opentelemetry import context as otel
 from opentelemetry import trace as api
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace.status import Status
 
-from services.telemetry.context import Trace, baggage_items
+from services.telemetry.context import SAMPLED, Trace, baggage_items
 from services.telemetry.conventions import ERROR_TYPE, SpanKind
-from services.telemetry.tracer import Attributes, Span
+from services.telemetry.tracer import Attribute, Attributes, Span, Unrecorded
 
 KINDS: dict[SpanKind, api.SpanKind] = {
     "internal": api.SpanKind.INTERNAL,
@@ -21,35 +28,19 @@ KINDS: dict[SpanKind, api.SpanKind] = {
     "producer": api.SpanKind.PRODUCER,
     "consumer": api.SpanKind.CONSUMER,
 }
-
-
-class GivenIds(RandomIdGenerator):
-    """Random ids, except where the next span's id is already known to others."""
-
-    def __init__(self) -> None:
-        self._next = threading.local()
-
-    def give(self, span_id: str) -> None:
-        """The next span of this thread has this id."""
-        self._next.id = int(span_id, 16)
-
-    def generate_span_id(self) -> int:
-        """See the SDK."""
-        given: int = getattr(self._next, "id", 0)
-        if not given:
-            return super().generate_span_id()
-        self._next.id = 0
-        return given
+_FAILED, _UNSET = Status(api.StatusCode.ERROR), Status(api.StatusCode.UNSET)
 
 
 class SdkTracer:
-    """Makes spans of `provider`, whose ids come from `ids`."""
+    """Makes spans as `provider` would, and gives them to `sink` when they end."""
 
     records = True
 
-    def __init__(self, provider: TracerProvider, ids: GivenIds, version: str) -> None:
-        self._tracer = provider.get_tracer("turnwright", version)
-        self._ids = ids
+    def __init__(self, provider: TracerProvider, sink: SpanProcessor, version: str) -> None:
+        self.sink, self.resource = sink, provider.resource
+        self.scope = InstrumentationScope("turnwright", version)
+        self.longest = SpanLimits().max_span_attribute_length
+        self._sampler, self._ids = provider.sampler, provider.id_generator
 
     def begin(
         self,
@@ -64,49 +55,102 @@ class SdkTracer:
         baggage: str = "",
     ) -> Span:
         """See `tracer.Tracer`."""
+        above = None if parent is None else _span_context(parent)
         baggage = parent.baggage if parent else baggage
-        if span_id:
-            self._ids.give(span_id)
-        made = self._tracer.start_span(
-            name,
-            context=_context(parent),
-            kind=KINDS[kind],
-            links=[api.Link(_span_context(each)) for each in links],
-            attributes={**baggage_items(baggage), **(attributes or {})} if baggage else attributes,
-            start_time=None if start_ms is None else int(start_ms * 1_000_000),
+        linked = [api.Link(_span_context(each)) for each in links]
+        trace_id = self._ids.generate_trace_id() if above is None else above.trace_id
+        sampled = self._sampler.should_sample(
+            _context(above), trace_id, name, KINDS[kind], attributes, linked
         )
-        return _Recorded(made, baggage)
+        ids = api.SpanContext(
+            trace_id,
+            int(span_id, 16) if span_id else self._ids.generate_span_id(),
+            is_remote=False,
+            trace_flags=api.TraceFlags(SAMPLED if sampled.decision is Decision.RECORD_AND_SAMPLE else 0),
+            trace_state=sampled.trace_state,
+        )
+        trace = Trace(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", int(ids.trace_flags), baggage)
+        if not trace.is_sampled:
+            return Unrecorded(trace)
+        made = _Recorded(self, trace, ids, above)
+        made.name, made.kind, made.links = name, KINDS[kind], linked
+        made.began = time.time_ns() if start_ms is None else int(start_ms * 1_000_000)
+        facts = cast("Attributes", sampled.attributes or {})
+        made.attributes = {**baggage_items(baggage), **facts} if baggage else dict(facts)
+        return made
 
 
 class _Recorded:
-    __slots__ = ("_span", "trace")
+    __slots__ = (
+        "_above",
+        "_ids",
+        "_tracer",
+        "attributes",
+        "began",
+        "is_ended",
+        "kind",
+        "links",
+        "name",
+        "status",
+        "trace",
+    )
 
-    def __init__(self, span: api.Span, baggage: str) -> None:
-        self._span = span
-        ids = span.get_span_context()
-        flags = 1 if ids.trace_flags.sampled else 0
-        self.trace = Trace(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", flags, baggage)
+    name: str
+    kind: api.SpanKind
+    links: list[api.Link]
+    attributes: dict[str, Attribute]
+    began: int
+
+    def __init__(
+        self, tracer: SdkTracer, trace: Trace, ids: api.SpanContext, above: api.SpanContext | None
+    ) -> None:
+        self._tracer, self.trace, self._ids, self._above = tracer, trace, ids, above
+        self.status, self.is_ended = _UNSET, False
 
     def set(self, attributes: Attributes) -> None:
-        self._span.set_attributes(attributes)
+        if not self.is_ended:
+            self.attributes.update(attributes)
 
     def fail(self, error_type: str) -> None:
-        self._span.set_attribute(ERROR_TYPE, error_type)
-        self._span.set_status(api.StatusCode.ERROR)
+        if not self.is_ended:
+            self.attributes[ERROR_TYPE] = error_type
+            self.status = _FAILED
 
     def enter(self) -> Callable[[], None]:
-        token = otel.attach(api.set_span_in_context(self._span))
+        token = otel.attach(api.set_span_in_context(api.NonRecordingSpan(self._ids)))
         return lambda: otel.detach(token)
 
     def end(self) -> None:
-        if self._span.is_recording():
-            self._span.end()
+        if self.is_ended:
+            return
+        self.is_ended = True
+        tracer = self._tracer
+        if tracer.longest is not None:
+            self.attributes = {key: _cut(value, tracer.longest) for key, value in self.attributes.items()}
+        span = ReadableSpan(
+            name=self.name,
+            context=self._ids,
+            parent=self._above,
+            resource=tracer.resource,
+            attributes=self.attributes,
+            links=self.links,
+            kind=self.kind,
+            status=self.status,
+            start_time=self.began,
+            end_time=max(self.began, time.time_ns()),
+            instrumentation_scope=tracer.scope,
+        )
+        tracer.sink.on_end(span)
 
 
-def _context(parent: Trace | None) -> otel.Context:
-    if parent is None:
+def _cut(value: Attribute, longest: int) -> Attribute:
+    return value[:longest] if isinstance(value, str) else value
+
+
+def _context(above: api.SpanContext | None) -> otel.Context:
+    if above is None:
         return otel.Context()
-    return api.set_span_in_context(api.NonRecordingSpan(_span_context(parent)), otel.Context())
+    return api.set_span_in_context(api.NonRecordingSpan(above), otel.Context())
 
 
 def _span_context(trace: Trace) -> api.SpanContext:

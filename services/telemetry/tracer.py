@@ -110,14 +110,15 @@ def _type_of(error: BaseException) -> str:
 
 
 @contextmanager
-def within(span: Span, stream: str = "") -> Iterator[Span]:
+def within(span: Span, stream: str = "", *, lets_in: bool = False) -> Iterator[Span]:
     """Work inside `span`: what this thread logs, appends and hints belongs to it. Ends it.
 
+    `lets_in`: code of others runs inside, whose own spans become its children.
     An exception fails the span by its type and passes on.
     """
     outer, outer_session = current(), session()
     work_for(span.trace, stream or outer_session)
-    leave = span.enter()
+    leave = span.enter() if lets_in else _nothing
     try:
         yield span
     except BaseException as error:

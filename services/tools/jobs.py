@@ -76,7 +76,9 @@ class ToolJobs:
         try:
             if not self._may_start():
                 return Lost()
-            with within(self._spans.begin(held, claim, asked, self._known(asked.name)), held.stream) as span:
+            with within(
+                self._spans.begin(held, claim, asked, self._known(asked.name)), held.stream, lets_in=True
+            ) as span:
                 outcome = self.runner.run(asked.name, asked.arguments, call, allowed)
                 self._spans.ended(span, outcome)
         finally:

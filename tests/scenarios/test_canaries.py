@@ -59,7 +59,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> 
 def heard(platform: Platform) -> Iterator[list[bytes]]:
     """Every command that reaches the broker."""
     commands: list[bytes] = []
-    with closing(redis.Redis.from_url(platform.broker.url)) as client, client.monitor() as monitor:
+    with closing(redis.Redis.from_url(platform.broker.url)) as client, client.monitor() as monitor:  # type: ignore[no-untyped-call]  # as redis-py has it
 
         def listen() -> None:
             with suppress(redis.RedisError, OSError, ValueError, TypeError, AttributeError):

@@ -11,18 +11,21 @@ import pytest
 
 from services.telemetry.context import Trace, new_trace
 from services.telemetry.otel import Batching
+from services.telemetry.tracer import within
 from tests.fakes.otlp_server import Collector, GrpcCollector, Mode
 from tests.worker.waiting import wait_until
 
 pytest.importorskip("opentelemetry.sdk")
 
+from opentelemetry import trace as api
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
 
 from services.telemetry.batches import Batches
-from services.telemetry.sdk import GivenIds, SdkTracer
+from services.telemetry.sdk import SdkTracer
 
 PARENT = Trace("a" * 32, "b" * 16, 1, "gen_ai.agent.name=a%20clerk")
 
@@ -39,7 +42,7 @@ class Dropped:
 
 @contextmanager
 def exporting(
-    exporter: SpanExporter, dropped: Dropped, **batching: float
+    exporter: SpanExporter, dropped: Dropped, sampler: Sampler | None = None, **batching: float
 ) -> Iterator[tuple[SdkTracer, Batches]]:
     """A tracer that exports; batches of 5, at most 20 waiting, unless `batching` says otherwise."""
     chosen = Batching(
@@ -48,10 +51,7 @@ def exporting(
         delay_s=batching.get("delay_s", 30.0),
     )
     batches = Batches(exporter, chosen, dropped)
-    ids = GivenIds()
-    provider = TracerProvider(id_generator=ids, shutdown_on_exit=False)
-    provider.add_span_processor(batches)
-    yield SdkTracer(provider, ids, "1"), batches
+    yield SdkTracer(TracerProvider(sampler=sampler, shutdown_on_exit=False), batches, "1"), batches
     batches.stop(0.1)
 
 
@@ -201,3 +201,56 @@ def test_spans_go_out_over_grpc_too() -> None:
             assert batches.flush(10.0)
         assert [each.name for each in collector.spans] == ["advance"]
         exporter.shutdown()
+
+
+def test_a_span_of_ours_is_exported_like_one_that_the_sdk_made(collector: Collector) -> None:
+    facts: dict[str, str | bool | int | float | tuple[str, ...]] = {
+        "session.id": "app:a",
+        "n": 3,
+        "is": True,
+        "s": 0.5,
+        "many": ("a", "b"),
+    }
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(over_http(collector)))
+    with provider.get_tracer("turnwright", "1").start_as_current_span(
+        "advance", kind=api.SpanKind.CONSUMER, attributes=facts
+    ):
+        pass
+    with exporting(over_http(collector), Dropped()) as (tracer, batches):
+        tracer.begin("advance", kind="consumer", attributes=facts).end()
+        assert batches.flush(5.0)
+
+    theirs, ours = collector.spans
+    assert (ours.name, ours.kind, ours.attributes) == (theirs.name, theirs.kind, theirs.attributes)
+    assert (ours.parent, ours.is_error) == (theirs.parent, theirs.is_error)
+    assert ours.trace != theirs.trace
+
+
+@pytest.mark.parametrize(
+    "sampler", [ParentBased(ALWAYS_OFF), ParentBased(TraceIdRatioBased(0.0)), ALWAYS_OFF]
+)
+def test_what_the_sampler_leaves_out_goes_on_as_not_recorded(collector: Collector, sampler: Sampler) -> None:
+    with exporting(over_http(collector), Dropped(), sampler) as (tracer, batches):
+        root = tracer.begin("POST /api/prompts")
+        child = tracer.begin("append", parent=root.trace)
+        for span in (child, root):
+            span.end()
+        assert batches.flush(5.0)
+
+    assert child.trace.trace_id == root.trace.trace_id
+    assert not root.trace.is_sampled
+    assert not child.trace.is_sampled
+    assert collector.spans == []
+
+
+def test_spans_of_a_tools_own_become_children(collector: Collector) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(over_http(collector)))
+    with exporting(over_http(collector), Dropped()) as (tracer, batches):
+        with within(tracer.begin("execute_tool look_up", parent=PARENT), lets_in=True) as span:
+            provider.get_tracer("theirs").start_span("query").end()
+        assert batches.flush(5.0)
+
+    theirs = next(each for each in collector.spans if each.name == "query")
+    assert (theirs.trace, theirs.parent) == (span.trace.trace_id, span.trace.span_id)

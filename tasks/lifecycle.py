@@ -32,7 +32,7 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
 
     def start(self, worker: object) -> None:
         """Put the engine together and take the lease."""
-        app = worker.app  # type: ignore[attr-defined]
+        app = worker.app  # type: ignore[attr-defined]  # Celery publishes no types
         try:
             settings = load_settings()
             telemetry = start_telemetry(settings.otel, "worker")

@@ -30,7 +30,7 @@ def task_name(kind: Kind) -> str:
 
 def _define(app: Celery, kind: Kind) -> None:
     # Not shared: Celery would otherwise offer one app's tasks to every other app of the process.
-    @app.task(  # type: ignore[untyped-decorator]
+    @app.task(  # type: ignore[untyped-decorator]  # Celery publishes no types
         name=task_name(kind), bind=True, ignore_result=True, typing=False, shared=False
     )
     def work(self: Task, *args: object, **kwargs: object) -> None:

@@ -88,7 +88,7 @@ def create_app(
     app.register_blueprint(runs_blueprint(sessions.runs))
     app.register_blueprint(health_blueprint(readiness, metrics))
     if trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]
+        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # how Flask wants it wrapped
     return app
 
 

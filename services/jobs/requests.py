@@ -60,5 +60,5 @@ def find_attempts(
 
 
 def _named(event: Event, job: str, shape: type[A]) -> A | None:
-    payload = event.decode(shape)  # type: ignore[type-var]
+    payload = event.decode(shape)  # type: ignore[type-var]  # a protocol can not ask for a struct
     return payload if payload.job == job else None

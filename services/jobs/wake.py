@@ -164,6 +164,7 @@ class Wake:
             if room < len(hints):
                 self._hold(hints[room:])
         except Exception as error:
+            # The edge of this thread: without it a single defect would end all hints of this process.
             self._counters.add("turnwright_hints_dropped_total", "broker", by=len(hints))
             self._failed(error)
             return

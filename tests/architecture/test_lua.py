@@ -10,6 +10,8 @@ import pytest
 from tests.architecture.sources import LUA
 
 SCRIPTS = sorted(LUA.glob("*.lua"))
+KEYLESS = ("TIME", "PUBLISH")
+READING = ("load",)
 
 
 def header(script: Path) -> str:
@@ -38,6 +40,23 @@ def test_a_script_lets_errors_through_and_keeps_arguments_off_the_stack(script: 
     found = code(script)
     assert "pcall" not in found
     assert not re.search(r"unpack\s*\(\s*(ARGV|KEYS)", found)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_touches_no_key_but_those_it_was_given(script: Path) -> None:
+    for command, key in re.findall(r"redis\.call\('(\w+)'(?:, 'STREAM')?(?:, ([^,)]+))?", code(script)):
+        assert command in KEYLESS or not re.search(r"['\"]|\.\.", key), f"{script.name}: {command} {key}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_checks_types_before_its_first_write(script: Path) -> None:
+    if script.name.startswith("_") or script.stem in READING:
+        return
+    found = code(script)
+    first = re.search(
+        r"redis\.call\('(?:X?ADD|XDEL|Z?REM|[HZ]\w*(?:SET|ADD|REM|DEL|INCRBY)|SET|DEL|PERSIST)'", found
+    )
+    assert first is None or 0 <= found.find("_types(") < first.start()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -209,7 +209,7 @@ def call(
     headers = dict(given) if isinstance(given, dict) else {}
     if token is not None:
         headers.setdefault("Authorization", f"Bearer {token}")
-    return client.open(path, method=method, headers=headers, **more)  # type: ignore[arg-type]
+    return client.open(path, method=method, headers=headers, **more)  # type: ignore[arg-type]  # werkzeug's many options
 
 
 @contextmanager

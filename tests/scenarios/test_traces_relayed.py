@@ -50,7 +50,7 @@ def test_what_a_relay_found_belongs_to_its_event_and_links_to_the_relays_hint(
     for each in worked:
         [(other, hint)] = each.links
         assert other != trace
-        collector.wait_for(lambda all, hint=hint: any(span.id == hint for span in all))  # type: ignore[misc]
+        collector.wait_for(lambda all, hint=hint: any(span.id == hint for span in all))  # type: ignore[misc]  # mypy can not infer a default of a lambda
         relayed = [span for span in collector.of(other) if span.name.startswith("process turnwright.")]
         assert [span.id for span in relayed] == [hint]
     turn = one(spans, "invoke_agent default")

@@ -58,7 +58,7 @@ def test_the_schema_comes_from_the_type_hints_and_hides_the_call() -> None:
     assert schema["type"] == "object"
     assert schema["required"] == ["what"]
     assert schema["additionalProperties"] is False
-    assert list(schema["properties"]) == ["what", "near", "limit", "order"]  # type: ignore[call-overload]
+    assert list(schema["properties"]) == ["what", "near", "limit", "order"]  # type: ignore[call-overload]  # a document of any shape
 
 
 def test_the_schema_is_a_valid_one_that_accepts_what_the_tool_accepts() -> None:
@@ -83,7 +83,7 @@ def test_a_function_that_can_not_be_a_tool_is_refused_at_once() -> None:
     def no_docstring(n: int) -> str:
         return ""
 
-    def no_hint(n) -> str:  # type: ignore[no-untyped-def]
+    def no_hint(n) -> str:  # type: ignore[no-untyped-def]  # the mistake
         """Words."""
         return ""
 
@@ -122,4 +122,4 @@ def test_a_bad_declaration_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="positive"):
         tool(timeout_s=0)(fine)
     with pytest.raises(ValueError, match="effect must be one of"):
-        tool(effect="harmless")(fine)  # type: ignore[call-overload]
+        tool(effect="harmless")(fine)  # type: ignore[call-overload]  # the mistake

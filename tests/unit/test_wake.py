@@ -115,7 +115,7 @@ def test_a_broker_that_fails_ends_nothing() -> None:
     wake.start()
     for n in range(3):
         wake.hint("advance", f"s{n}")
-        wait_until(lambda n=n: port.calls > n)  # type: ignore[misc]
+        wait_until(lambda n=n: port.calls > n)  # type: ignore[misc]  # mypy can not infer a default of a lambda
 
     wait_until(lambda: ids(port) == ["s2"])
     assert [type(error).__name__ for error in told] == ["Unavailable", "RuntimeError"]
@@ -183,7 +183,7 @@ def test_one_look_at_the_backlog_is_enough_for_as_many_hints_as_there_is_room() 
     wake.start()
     for n in range(50):
         wake.hint("advance", f"s{n}")
-        wait_until(lambda n=n: len(port.sent) > n)  # type: ignore[misc]
+        wait_until(lambda n=n: len(port.sent) > n)  # type: ignore[misc]  # mypy can not infer a default of a lambda
 
     assert port.looks == 1
     wake.stop()

@@ -25,7 +25,8 @@ else
   redis.call('HDEL', KEYS[2], 'paused', 'paused_at')
   for _, member in ipairs(redis.call('ZRANGE', KEYS[7], 0, -1)) do
     local kind, id = string.match(member, '^(%a+)|(.*)$')
-    redis.call('ZADD', kind == 'llm' and KEYS[8] or KEYS[9], now, id)
+    local due = kind == 'llm' and KEYS[8] or KEYS[9]
+    redis.call('ZADD', due, now, id)
   end
   redis.call('DEL', KEYS[7])
 end

@@ -35,7 +35,7 @@ app.conf.update(
 )
 
 
-@app.task(name="baseline.answer", ignore_result=True)  # type: ignore[untyped-decorator]
+@app.task(name="baseline.answer", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery publishes no types
 def answer(session: str, text: str, callback: str) -> None:
     """Answer a prompt."""
     reply(callback, {"session": session, "text": ask_model(text)})

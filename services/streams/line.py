@@ -54,7 +54,7 @@ class Line(Redis):
     def execute_command(self, *args: Part, **options: object) -> object:
         """See redis-py."""
         if self.connection is None:  # closed
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py types its commands, not this
         wire, parser = cast(Wire, self.connection), cast(Parser, self)
         packed = wire.pack_command(*args)
 

@@ -14,15 +14,23 @@ from tests.fakes.llm_anthropic import KEY, Messages
 from tests.fakes.llm_server import LLMServer
 
 
+def provider_of(base_url: str) -> Provider:
+    return AnthropicProvider("fake-1", VendorAccess(key=Secret(KEY), base_url=base_url))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """The SDK is loaded by its first request, which takes seconds on a busy machine: no test waits for that."""
+    with LLMServer(Messages()) as server:
+        list(provider_of(server.url).stream(REQUEST, CountingCall()))
+
+
 class TestAnthropicProvider(VendorSuite):
     dialect = Messages()
 
     @pytest.fixture
     def provider_at(self) -> ProviderAt:
-        def make(base_url: str) -> Provider:
-            return AnthropicProvider("fake-1", VendorAccess(key=Secret(KEY), base_url=base_url))
-
-        return make
+        return provider_of
 
     def test_a_server_of_your_own_is_asked_without_a_key(self, server: LLMServer) -> None:
         server.dialect = Messages(key="")

@@ -18,15 +18,23 @@ from tests.fakes.llm_openai import KEY, ChatCompletions
 from tests.fakes.llm_server import LLMServer
 
 
+def provider_of(base_url: str) -> Provider:
+    return OpenAIProvider("fake-1", VendorAccess(key=Secret(KEY), base_url=f"{base_url}/v1"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """The SDK is loaded by its first request, which takes seconds on a busy machine: no test waits for that."""
+    with LLMServer(ChatCompletions()) as server:
+        list(provider_of(server.url).stream(REQUEST, CountingCall()))
+
+
 class TestOpenAIProvider(VendorSuite):
     dialect = ChatCompletions()
 
     @pytest.fixture
     def provider_at(self) -> ProviderAt:
-        def make(base_url: str) -> Provider:
-            return OpenAIProvider("fake-1", VendorAccess(key=Secret(KEY), base_url=f"{base_url}/v1"))
-
-        return make
+        return provider_of
 
     def test_a_server_of_your_own_is_asked_without_a_key(self, server: LLMServer) -> None:
         server.dialect = ChatCompletions(key="")

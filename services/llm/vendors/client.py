@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import httpx2
 
 from services.llm.provider import ChatRequest, ProviderError
-from services.llm.vendors.connection import Watch, WatchedBackend, active_watch
+from services.llm.vendors.connection import WatchedBackend
+from services.llm.vendors.watch import Watch, active_watch
 
 # Below the 5 s after which uvicorn, which serves many local models, closes an idle connection: a request
 # that meets the close may or may not have been read.

@@ -13,7 +13,7 @@ import msgspec
 
 from services.clock import boot_s
 from services.errors import Conflict
-from services.processors.commit import CommitReply, Draft, SettleReply, Terms, numbered
+from services.processors.commit import CommitReply, Draft, SettleReply, Terms
 from services.processors.contract import StartJob
 from services.processors.drawing import Drawing
 from services.processors.late import note_late
@@ -277,7 +277,6 @@ def _advanced(
         fields = dict(known) | drawn.after
         fields |= {"rev": str(reply.rev).encode(), "at": str(reply.head).encode(), "own": b""}
         if drawn.appends:
-            fields |= numbered(drawn.appends, known)[1]
             fields["outbox"] = str(int(known.get("outbox", b"1")) + len(drawn.appends)).encode()
         if drawn.pause:
             fields["paused"] = drawn.pause.encode()

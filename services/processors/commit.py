@@ -13,9 +13,10 @@ from services.streams.commands import Arg
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind
 from services.streams.log import Log
+from services.streams.store import translated
 from services.streams.vocabulary import JobStarted
 
-FIRST_EXTRA = 16
+FIRST_EXTRA = 17
 # People find a delivery that failed for as long as this.
 LETTERS_KEPT_S = 14 * 86_400
 
@@ -125,13 +126,14 @@ class Draft:
             k.outbox(self.stream),
             k.parked(self.stream),
             k.letters(shard),
+            k.sent(self.stream),
             *self.extra,
         ]
 
     def commit(self, plan: Plan, *, rev: int, known: Mapping[str, bytes]) -> dict[str, object]:
         """The header's `c` for `plan`; only fields that differ from `known` are sent."""
         outbox_next = int(known.get("outbox", b"1"))
-        owed, counters = numbered(plan.appends, known)
+        owed, sent = self._numbered(plan.appends)
         before = {n: self.arg(value) for n, value in plan.before.items() if known.get(n) != value}
         # Of no use without events; a value that its own events leave as it is goes once.
         after = {
@@ -139,14 +141,13 @@ class Draft:
             for n, value in plan.after.items()
             if plan.events and known.get(n) != value
         }
-        counted = [[n, self.arg(value)] for n, value in counters.items()]
         return {
             "stream": self.stream,
             "rev": rev,
             "read_to": plan.read_to,
             "at": plan.at_ms,
-            "before": [*map(list, before.items()), *counted],
-            "after": [*map(list, after.items()), *counted],
+            "before": [*map(list, before.items())],
+            "after": [*map(list, after.items())],
             "events": self.events(plan.events),
             "jobs": [self._start(job, plan.claimed.get(job.id)) for job in plan.jobs],
             "settles": [
@@ -158,6 +159,7 @@ class Draft:
                 {"a": self.arg(msgspec.json.encode(o)), "n": outbox_next + i} for i, o in enumerate(owed)
             ],
             "outbox_next": outbox_next + len(plan.appends),
+            "sent": [*map(list, sent.items())],
             "timer": plan.timer or 0,
             "behind": plan.behind,
             "pause": plan.pause,
@@ -167,6 +169,25 @@ class Draft:
             "channel": self._keys.tail_channel(self.stream),
             "cancel_channel": self._keys.cancel_channel,
         }
+
+    def _numbered(self, appends: Sequence[AppendTo]) -> tuple[list[Owed], dict[str, int]]:
+        """Number entries per target, and the last number of each.
+
+        Only commits move these counters, and each raises `rev`: what is read here holds, or the script refuses.
+        """
+        targets = list(dict.fromkeys(entry.stream for entry in appends))
+        if not targets:
+            return [], {}
+        with translated():
+            counts = self._store.client.hmget(self._keys.sent(self.stream), *targets)
+        sent = {target: int(count or 0) for target, count in zip(targets, counts, strict=True)}
+        owed: list[Owed] = []
+        for entry in appends:
+            sent[entry.stream] += 1
+            owed.append(
+                Owed(stream=entry.stream, event=entry.event, create=entry.create, n=sent[entry.stream])
+            )
+        return owed, {str(target): n for target, n in sent.items()}
 
     def _start(self, job: StartJob, claim: JobStarted | None) -> dict[str, object]:
         return {
@@ -181,15 +202,3 @@ class Draft:
             "destination": job.destination,
             "settle_ms": job.settle_ms,
         }
-
-
-def numbered(appends: Sequence[AppendTo], known: Mapping[str, bytes]) -> tuple[list[Owed], dict[str, bytes]]:
-    """Number entries per target, going on from the counters `n:<target>` of the stream's row."""
-    counters: dict[str, bytes] = {}
-    owed: list[Owed] = []
-    for entry in appends:
-        name = f"n:{entry.stream}"
-        n = int(counters.get(name, known.get(name, b"0"))) + 1
-        counters[name] = str(n).encode()
-        owed.append(Owed(stream=entry.stream, event=entry.event, create=entry.create, n=n))
-    return owed, counters

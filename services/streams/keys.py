@@ -48,6 +48,14 @@ class Keys(msgspec.Struct, frozen=True):
         """Redis stream: entries still owed by this stream."""
         return self._at("outbox", self.shard(stream), stream)
 
+    def sent(self, stream: StreamId) -> str:
+        """Hash: other stream -> number of the last entry this one queued for it."""
+        return self._at("sent", self.shard(stream), stream)
+
+    def marks(self, stream: StreamId) -> str:
+        """Hash: other stream -> `n|reply`, the last entry this one took from it, or refused for good."""
+        return self._at("marks", self.shard(stream), stream)
+
     def job(self, job: JobId) -> str:
         """Hash: one job's state, token and attempts."""
         return self._at("job", self.shard(job), job)

@@ -163,7 +163,7 @@ class Log:
         create: EventInput | None,
     ) -> Appended:
         bodies = encode_bodies(self.store, self.keys, stream, inputs)
-        names = self._base(stream)
+        names = [*self._base(stream), self.keys.marks(stream)]
         events = []
         for one, body in zip(inputs, bodies, strict=True):
             k = b = 0

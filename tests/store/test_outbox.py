@@ -107,6 +107,28 @@ def test_a_definite_refusal_ends_its_entry_only(routing: Stage) -> None:
     assert routing.due_ids("deliver") == {}
 
 
+def test_what_a_stream_loads_does_not_grow_with_those_it_sends_to_or_hears_from(routing: Stage) -> None:
+    _route(routing, Route("t", "first"))
+    names = set(routing.log.load(S).fields)
+
+    _route(routing, *(Route(f"t{n}", "hello") for n in range(50)))
+    routing.deliverer.run(S)
+
+    assert set(routing.log.load(S).fields) == names
+    assert routing.log.load(T).fields == {}
+
+
+def test_numbers_go_on_from_one_commit_to_the_next(routing: Stage) -> None:
+    _route(routing, Route("t", "1"), Route("u", "2"))
+    _route(routing, Route("t", "3"))
+    routing.deliverer.run(S)
+    _route(routing, Route("u", "4"), Route("t", "5"))
+
+    routing.deliverer.run(S)
+
+    assert (_texts(routing, T), _texts(routing, U)) == (["1", "3", "5"], ["2", "4"])
+
+
 def test_an_outbox_with_nothing_in_it_is_due_no_more(stage: Stage) -> None:
     stage.log.append(S, [tell(Told(to=("t",)))], create=CREATED)
     stage.hand().advancer.advance(S)

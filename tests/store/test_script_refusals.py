@@ -109,6 +109,7 @@ def _append_raw(stage: Stage, bodies: list[bytes]) -> Appended:
         keys.op(shard, "{op}"),
         keys.clock(shard),
         keys.recent(shard),
+        keys.marks(S),
     ]
     header = {
         "stream": S,

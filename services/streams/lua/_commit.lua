@@ -1,11 +1,11 @@
 -- Included by commit and settle: what one commit checks and writes.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset) 7 takes-advance(hash)
 --      8 due-llm(zset) 9 due-tool(zset) 10 due-deliver(zset) 11 held(zset) 12 leases(zset) 13 outbox(stream)
---      14 parked(zset) 15 letters(zset) 16.. job hashes, queues(zset) and blobs(string), by index
+--      14 parked(zset) 15 letters(zset) 16 sent(hash) 17.. job hashes, queues(zset) and blobs(string), by index
 -- c: {stream, rev, read_to, at: time of its events, before: [[field, ARGV index]], after: [[..]], events: [{a: ARGV index, b, id}],
 --     jobs: [{k, kind, id, delay_ms, expires_ms, claim, effect, q, destination, settle_ms}],
 --     settles: [{k, kind, id, token, q, letter, keep_s}], cancels: [{k, id}], lease_ms: of a claimed delivery,
---     outbox: [{a, n}], outbox_next, timer, behind, pause, waiting, incarnation, channel, cancel_channel}
+--     outbox: [{a, n}], outbox_next, sent: [[target, n]], timer, behind, pause, waiting, incarnation, channel, cancel_channel}
 -- q: KEYS index of the queue a delivery waits in, 0 for other jobs. letter: it ended undelivered and is kept to be looked at.
 local DUE = { llm = 8, tool = 9, deliver = 10 }
 
@@ -14,6 +14,7 @@ local function commit_types()
     { KEYS[1], 'stream' }, { KEYS[2], 'hash' }, { KEYS[3], 'zset' }, { KEYS[4], 'string' }, { KEYS[6], 'zset' },
     { KEYS[7], 'hash' }, { KEYS[8], 'zset' }, { KEYS[9], 'zset' }, { KEYS[10], 'zset' }, { KEYS[11], 'zset' },
     { KEYS[12], 'zset' }, { KEYS[13], 'stream' }, { KEYS[14], 'zset' }, { KEYS[15], 'zset' },
+    { KEYS[16], 'hash' },
   })
 end
 
@@ -128,6 +129,7 @@ local function write_commit(c, op, mark, head, found, resumed, now)
   end
   if #c.outbox > 0 then set('outbox', c.outbox_next) end
   redis.call(unpack(row))
+  for _, s in ipairs(c.sent) do redis.call('HSET', KEYS[16], s[1], s[2]) end
   for i, j in ipairs(c.jobs) do write_job(c, i, j, now) end
   for _, s in ipairs(c.settles) do settle_job(s, now) end
   for _, x in ipairs(c.cancels) do

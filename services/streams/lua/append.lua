@@ -1,13 +1,14 @@
 -- append: add events from outside the stream's own processors. One fsync acknowledges them.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset)
---      7.. idempotency keys(string) and blobs(string), by index
+--      7 marks(hash) 8.. idempotency keys(string) and blobs(string), by index
 -- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, quiet, source, n, idem_ms,
 --        events: [{k: KEYS index or 0, fp, b: KEYS index or 0, id: blob id}]}   2.. bodies, the creation first
 -- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done|too_many}
 local h = cjson.decode(ARGV[1])
 local log, meta, due, opkey, clock, recent = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
-local bad = check_types({ { log, 'stream' }, { meta, 'hash' }, { due, 'zset' }, { opkey, 'string' }, { recent, 'zset' } })
+local bad = check_types({ { log, 'stream' }, { meta, 'hash' }, { due, 'zset' }, { opkey, 'string' }, { recent, 'zset' },
+  { KEYS[7], 'hash' } })
 if bad then return refuse('type', bad) end
 if is_too_large(#h.events) then return refuse('too_many') end
 local known = redis.call('GET', opkey)
@@ -16,10 +17,10 @@ if known then return known end
 local now = now_ms(clock)
 local head, last = head_of(log)
 local found, resumed = written_before(log, h.op, last, h.again)
-local mark = h.source ~= '' and 'mark:' .. h.source or nil
+local mark = h.source ~= '' and h.source or nil
 
 if mark and not resumed then
-  local seen = redis.call('HGET', meta, mark)
+  local seen = redis.call('HGET', KEYS[7], mark)
   local at, result = 0, nil
   if seen then
     at, result = string.match(seen, '^(%d+)|(.*)$')
@@ -33,7 +34,7 @@ end
 -- A definite refusal of a cross-stream append moves the mark too, even where there is no stream: its queue
 -- would never go on otherwise.
 local function final(reply)
-  if mark then redis.call('HSET', meta, mark, h.n .. '|' .. reply) end
+  if mark then redis.call('HSET', KEYS[7], mark, h.n .. '|' .. reply) end
   return reply
 end
 
@@ -98,7 +99,7 @@ end
 due_at_most(due, h.stream, now)
 if not h.quiet then redis.call('ZADD', recent, now, h.stream) end
 local reply = answer()
-if mark then redis.call('HSET', meta, mark, h.n .. '|' .. reply) end
+if mark then redis.call('HSET', KEYS[7], mark, h.n .. '|' .. reply) end
 redis.call('SET', opkey, reply, 'EX', 600)
 redis.call('PUBLISH', h.channel, head)
 return reply

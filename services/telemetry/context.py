@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 SAMPLED = 1
-BAGGAGE_LIMIT = 1024
+BAGGAGE_LIMIT = 512
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _VALUE_LIMIT = 256
@@ -68,13 +68,15 @@ def read_baggage(header: object, allowed: Collection[str]) -> str:
     if not isinstance(header, str) or len(header) > 8192:
         return ""
     kept: dict[str, str] = {}
+    room = BAGGAGE_LIMIT
     for member in header.split(","):
         key, _, value = member.partition(";")[0].partition("=")
         key, value = key.strip(), value.strip()
-        if key in allowed and 0 < len(value) <= _VALUE_LIMIT and _VALUE.fullmatch(value):
+        if key not in allowed or key in kept or not 0 < len(value) <= _VALUE_LIMIT:
+            continue
+        if _VALUE.fullmatch(value) and (room := room - len(key) - len(value) - 2) >= 0:
             kept[key] = value
-    written = ",".join(f"{key}={value}" for key, value in kept.items())
-    return written if len(written) <= BAGGAGE_LIMIT else ""
+    return ",".join(f"{key}={value}" for key, value in kept.items())
 
 
 def baggage_items(baggage: str) -> dict[str, str]:

@@ -84,6 +84,14 @@ def test_a_baggage_that_is_too_long_or_not_plain_is_left_out(header: object) -> 
     assert read_baggage(header, ALLOWED) == ""
 
 
+def test_of_more_baggage_than_may_travel_the_first_members_do() -> None:
+    allowed = {f"key{n}" for n in range(16)}
+
+    kept = read_baggage(",".join(f"key{n}={'v' * 100}" for n in range(16)), allowed)
+
+    assert list(baggage_items(kept)) == ["key0", "key1", "key2", "key3"]
+
+
 def test_an_event_keeps_its_trace_and_baggage_in_the_store() -> None:
     trace = Trace(*IDS, 1, "gen_ai.agent.name=clerk")
 

@@ -28,12 +28,12 @@ from services.streams.vocabulary import (
     Usage,
 )
 
-# Inputs that came on traces of their own are kept apart, up to so many.
-MOST_TRACES = 64
+# Inputs keep the traces they came on, up to so many: a state has its bounds.
+MOST_TRACES = 16
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Pending inputs `first`..`last` (every offset between is one), all of one policy and of one trace."""
+    """Pending inputs `first`..`last` (every offset between is one), all of one policy and of the trace kept."""
 
     first: int
     last: int
@@ -158,13 +158,14 @@ def _received(state: AgentState, event: Event) -> AgentState:
     if said.policy == "silent":
         return state
     pending = list(state.pending)
-    trace, baggage = event.trace or "", event.baggage or ""
+    is_crowded = len(pending) >= MOST_TRACES
+    trace, baggage = ("", "") if is_crowded else (event.trace or "", event.baggage or "")
     last = pending[-1] if pending else None
     if (
         last is not None
         and last.last == event.offset - 1
         and last.policy == said.policy
-        and (last.trace == trace or len(pending) >= MOST_TRACES)
+        and (is_crowded or last.trace == trace)
     ):
         pending[-1] = msgspec.structs.replace(last, last=event.offset)
     else:

@@ -35,7 +35,7 @@ class DueSets:
 
     def __init__(self, store: Store, keys: Keys, *, grace_s: float) -> None:
         self._store, self._keys = store, keys
-        self._grace_ms = int(grace_s * 1000)
+        self.grace_ms = int(grace_s * 1000)
 
     def take(
         self, kind: Kind, shard: int, *, most: int, hinted: str = "", counted: bool = True
@@ -45,7 +45,7 @@ class DueSets:
         With 0 the hinted one alone, if it is due.
         """
         names = [self._keys.due(shard, kind), self._keys.takes(shard, kind), self._keys.clock(shard)]
-        raw = self._store.raw("take", names, [most, self._grace_ms, hinted, "1" if counted else "0"])
+        raw = self._store.raw("take", names, [most, self.grace_ms, hinted, "1" if counted else "0"])
         assert isinstance(raw, list)
         now = int(raw[0])
         return [

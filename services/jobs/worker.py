@@ -14,7 +14,7 @@ from typing import Protocol
 from services.errors import Conflict, Overloaded, Revoked, TooLarge, TurnwrightError, Unavailable
 from services.faults import Faults
 from services.jobs.claims import Claim, Claims
-from services.jobs.due import Due, DueSets, Taken
+from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
@@ -26,6 +26,7 @@ from services.processors.contract import StartJob
 from services.processors.plan import Claimer, NewerVersion, claim_nothing
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import JobKind, Keys, Kind, is_job, stream_of
+from services.streams.log import TakenUp
 from services.streams.vocabulary import JobStarted
 from services.telemetry.context import caused_by, current, work_for
 from services.telemetry.tracer import NoTracer, Span, Tracer
@@ -136,17 +137,16 @@ class Worker:
             case "tick":
                 return
 
-    def _advance(self, hinted: StreamId, errand: Errand) -> None:
+    def _advance(self, stream: StreamId, errand: Errand) -> None:
         errand.reduces()
-        shard = self._keys.shard(hinted)
-        for taken in self._due.take("advance", shard, most=1, hinted=hinted):
+        taken = self._advancer.take_up(stream, grace_ms=self._due.grace_ms)
+        if taken is not None:
             self._faults.at("advance.taken")
-            self._go_on(StreamId(taken.id), errand, taken)
+            self._go_on(stream, errand, taken)
 
-    def _go_on(self, stream: StreamId, errand: Errand, taken: Taken) -> None:
+    def _go_on(self, stream: StreamId, errand: Errand, taken: TakenUp) -> None:
         try:
-            claimer = self._claimer(errand)
-            advanced = self._advancer.advance(stream, claimer, takes=taken.takes, late_ms=taken.late_ms)
+            advanced = self._advancer.advance(stream, self._claimer(errand), taken)
             self._faults.at("advance.committed")
             self._follow(stream, advanced, errand)
         except (NewerVersion, Conflict) as error:

@@ -29,7 +29,7 @@ from services.processors.registry import ProcessorRegistry
 from services.processors.unit import Fault
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.keys import JobKind
-from services.streams.log import Loaded, Log
+from services.streams.log import Loaded, Log, TakenUp
 from services.streams.near import newest
 from services.streams.store import RefusedByScript
 
@@ -127,19 +127,26 @@ class Advancer:
         )
         self._clock = clock
 
+    def take_up(self, stream: StreamId, *, grace_ms: int) -> TakenUp | None:
+        """Take a stream that is due, for the advance that is to follow. Raises: Unavailable."""
+        return self._log.take_up(stream, grace_ms=grace_ms)
+
     def advance(
-        self, stream: StreamId, claimer: Claimer = claim_nothing, *, takes: int = 0, late_ms: int = 0
+        self, stream: StreamId, claimer: Claimer = claim_nothing, taken: TakenUp | None = None
     ) -> Advanced:
         """Commit what follows from everything unread, up to a bounded chunk.
 
-        `takes`: how often the stream was taken since its last commit; after three it runs in isolation, and
-        with plugins as soon as a process ended in a run with any. `late_ms`: how long it had been due.
+        `taken`: how the stream was taken up for it. After three takes without a commit it runs in isolation, and
+        with plugins as soon as a process ended in a run with any.
         Raises: NewerVersion, Conflict after many lost races, Revoked, Unavailable.
         """
         faults: list[Fault] = []
+        takes, late_ms = (taken.takes, taken.late_ms) if taken else (0, 0)
+        fresh = taken.loaded if taken else None
         for left in reversed(range(ATTEMPTS)):
             began_s = time.time()
-            loaded = self._reader.load(stream)
+            loaded = self._reader.load(stream, fresh)
+            fresh = None
             if loaded.head == 0:
                 return Advanced()
             reading, processors = self._reader.reading(stream, loaded, loaded.events)

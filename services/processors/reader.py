@@ -23,9 +23,10 @@ class Reader:
     def __init__(self, log: Log, registry: ProcessorRegistry) -> None:
         self._log, self._registry = log, registry
 
-    def load(self, stream: StreamId) -> Loaded:
-        """The stream; paged on until everything its processors wrote themselves is read. Raises: Unavailable."""
-        loaded = self._log.load(stream)
+    def load(self, stream: StreamId, loaded: Loaded | None = None) -> Loaded:
+        """The stream, or as it was `loaded` just now; paged on until everything its processors wrote themselves is
+        read. Raises: Unavailable."""
+        loaded = loaded or self._log.load(stream)
         events = list(loaded.events)
         while events and events[-1].offset < min(loaded.own[1], loaded.head):
             events += self._log.read(stream, after=events[-1].offset, limit=CHUNK)

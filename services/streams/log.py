@@ -76,6 +76,14 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return None if reason is None else reason.decode()
 
 
+class TakenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream taken for an advance. `takes`: counted takes since its last commit; `late_ms`: how long it was due."""
+
+    takes: int
+    late_ms: int
+    loaded: Loaded
+
+
 def fingerprint(one: EventInput) -> str:
     """What an idempotency key stands for: type and content."""
     digest = hashlib.sha256(one.type.encode() + b"\n" + bytes(one.payload))
@@ -210,7 +218,36 @@ class Log:
         names = [self.keys.log(stream), self.keys.meta(stream), self.keys.clock(self.keys.shard(stream))]
         raw = self.store.raw("load", names, [limit])
         assert isinstance(raw, list)
-        flat, entries, head, now = raw
+        return self._loaded(stream, *raw)
+
+    def take_up(self, stream: StreamId, *, grace_ms: int, limit: int = 256) -> TakenUp | None:
+        """Take a stream that is due for an advance, and load it at that instant; None when it is not due.
+
+        Nobody else gets it within the grace, which is longer for one that was taken often without a commit.
+        """
+        shard, k = self.keys.shard(stream), self.keys
+        names = [
+            k.due(shard, "advance"),
+            k.takes(shard, "advance"),
+            k.clock(shard),
+            k.log(stream),
+            k.meta(stream),
+        ]
+        raw = self.store.raw("take_up", names, [stream, grace_ms, limit])
+        assert isinstance(raw, list)
+        if not raw:
+            return None
+        takes, late, *loaded = raw
+        return TakenUp(takes=takes, late_ms=late, loaded=self._loaded(stream, *loaded))
+
+    def _loaded(
+        self,
+        stream: StreamId,
+        flat: list[bytes],
+        entries: Sequence[tuple[bytes, dict[bytes, bytes]]],
+        head: int,
+        now: int,
+    ) -> Loaded:
         fields = {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
         return Loaded(head=head, now=now, fields=fields, events=self._decode(stream, entries))
 

@@ -35,8 +35,12 @@ from services.streams.line import Line, Packer
 
 Reply = TypeVar("Reply")
 LUA = Path(__file__).parent / "lua"
-INCLUDES = {"commit": ("_prelude", "_commit"), "settle": ("_prelude", "_commit")}
-PLAIN = frozenset({"load"})
+INCLUDES = {
+    "commit": ("_prelude", "_commit"),
+    "settle": ("_prelude", "_commit"),
+    "load": ("_prelude", "_load"),
+    "take_up": ("_prelude", "_load"),
+}
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -56,7 +60,7 @@ class Script(msgspec.Struct, frozen=True):
 
 def read_script(name: str) -> Script:
     """Assemble a script from its file and what it includes."""
-    parts = INCLUDES.get(name, () if name in PLAIN else ("_prelude",))
+    parts = INCLUDES.get(name, ("_prelude",))
     text = "\n".join((LUA / f"{part}.lua").read_text() for part in (*parts, name))
     return script_of(name, text)
 

@@ -137,6 +137,10 @@ def _take(stage: Stage) -> object:
     return stage.due.take("llm", stage.keys.shard(S), most=5, hinted="s@free")
 
 
+def _take_up(stage: Stage) -> object:
+    return stage.log.take_up(S, grace_ms=10_000)
+
+
 def _taken(stage: Stage) -> None:
     _busy(stage)
     _take(stage)
@@ -235,10 +239,11 @@ SCENARIOS = {
     "pause a stream": Scenario("gate", _busy, _pause),
     "resume a stream": Scenario("gate", _with_parked_jobs, _resume),
     "take what is due": Scenario("take", _busy, _take),
+    "take a stream up": Scenario("take_up", _session, _take_up),
     "give back what was taken": Scenario("give_back", _taken, _give_back),
     "reap a dead worker": Scenario("reap", _busy, _reap),
     "renew a lease": Scenario("renew", _busy, _renew),
     "finish deliveries": Scenario("delivered", _owing, _deliver),
 }
 # These carry no operation id: their caller simply calls again.
-UNMARKED = frozenset({"take", "give_back", "reap", "renew", "delivered"})
+UNMARKED = frozenset({"take", "take_up", "give_back", "reap", "renew", "delivered"})

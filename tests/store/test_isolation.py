@@ -175,7 +175,7 @@ class Fragile:
 
     def advance(self, stream: StreamId) -> None:
         """A new worker takes the stream and outlives it."""
-        self.worker().advance(stream, takes=1)
+        self.worker().advance(stream)
 
     def ends(self, stream: StreamId) -> None:
         """A new worker takes the stream and ends in it."""
@@ -186,7 +186,7 @@ class Fragile:
 
     def starts(self, stream: StreamId, worker: Advancer) -> threading.Thread:
         """A worker takes the stream."""
-        self.threads.append(threading.Thread(target=lambda: worker.advance(stream, takes=1), daemon=True))
+        self.threads.append(threading.Thread(target=lambda: worker.advance(stream), daemon=True))
         self.threads[-1].start()
         return self.threads[-1]
 

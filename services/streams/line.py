@@ -21,7 +21,7 @@ Reply = TypeVar("Reply")
 
 
 class Wire(Protocol):
-    """The part of redis-py's connection that is used here. It connects and checks its health when sending."""
+    """The part of redis-py's connection that is used here. It connects when sending."""
 
     retry: Retry
 

@@ -174,7 +174,8 @@ class Store:
                 self.url,
                 socket_timeout=timeout_s or self._timeout_s,
                 socket_connect_timeout=2,
-                health_check_interval=10,
+                # A line finds out by the command itself, which is sent again; who only listens has to ask.
+                health_check_interval=0 if single else 10,
                 **tcp,
                 retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
                 single_connection_client=single,
@@ -220,7 +221,8 @@ class Store:
         refusal of kind rev/head/job, Refused for others (`Refusal` as argument), Unavailable, Overloaded.
         """
         op = uuid.uuid4().hex
-        filled = [key.replace("{op}", op) if i == 3 else key for i, key in enumerate(keys)]
+        filled = [*keys]
+        filled[3] = filled[3].replace("{op}", op)
         header = {**header, "op": op, "again": False}
         with translated():
             try:

@@ -6,6 +6,7 @@ Knows callbacks by digest only: the address stays in the input's own event. Deci
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -35,13 +36,21 @@ from services.streams.vocabulary import (
 )
 
 CALLBACK = "http"
+# Queued in one step. One commit holds this step, the four that follow at once, and whatever ended the turn.
+BATCH = 6
 
 
 class RepliesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`callbacks`: inputs that wait for an answer with a callback, and the digest of each."""
+    """`callbacks`: inputs that wait for an answer with a callback, and the digest of each.
+
+    `answered`: by the turn that answered them, those whose replies are still to be queued; `since` (epoch ms)
+    when the last of these turns was settled.
+    """
 
     entries: Entries = Entries()
     callbacks: dict[int, str] = {}
+    answered: dict[int, tuple[int, ...]] = {}
+    since: int = 0
 
 
 class Replies(Processor[RepliesState]):
@@ -77,6 +86,8 @@ class Replies(Processor[RepliesState]):
                 return state if url is None else _with_callback(state, event.offset, digest_of(CALLBACK, url))
             case "input.withdrawn":
                 return _without_callbacks(state, (event.decode(InputWithdrawn).input,))
+            case "turn.settled":
+                return _answered(state, event.decode(TurnSettled), event.created_at)
             case "reply.queued":
                 return _queued(state, event.decode(ReplyQueued))
             case (
@@ -94,7 +105,7 @@ class Replies(Processor[RepliesState]):
         """Owe, repeat, give up."""
         match event.type:
             case "turn.settled":
-                return self._answer(state, event, moment)
+                return self._answer(state, moment)
             case "reply.replay_requested":
                 return self._replay(state, event.decode(ReplayRequested), moment)
             case "reply.discard_requested":
@@ -108,22 +119,31 @@ class Replies(Processor[RepliesState]):
         """Open entries: while nobody takes the replies, no more prompts are taken."""
         return len(state.entries.open)
 
-    def _answer(self, state: RepliesState, event: Event, moment: Moment) -> Sequence[Decision]:
-        settled = event.decode(TurnSettled)
-        wanted: dict[str, list[int]] = {}
-        for offset in settled.inputs:
-            if offset in state.callbacks:
-                wanted.setdefault(state.callbacks[offset], []).append(offset)
+    def wakes_at(self, state: RepliesState) -> int | None:
+        """At once, while a turn was answered to more destinations than one step takes."""
+        return state.since if state.answered else None
+
+    def on_time(self, state: RepliesState, moment: Moment) -> Sequence[Decision]:
+        """Go on with them."""
+        return self._answer(state, moment)
+
+    def _answer(self, state: RepliesState, moment: Moment) -> Sequence[Decision]:
+        wanted: dict[tuple[int, str], list[int]] = {}
+        for turn, inputs in state.answered.items():
+            for offset in inputs:
+                wanted.setdefault((turn, state.callbacks[offset]), []).append(offset)
         return [
             decision
-            for n, (destination, inputs) in enumerate(wanted.items(), start=state.entries.last + 1)
+            for n, ((turn, destination), inputs) in enumerate(
+                islice(wanted.items(), BATCH), start=state.entries.last + 1
+            )
             for decision in queue(
                 state.entries,
                 moment.stream,
                 ReplyQueued(
                     job=entry_id(moment.stream, n),
                     channel=CALLBACK,
-                    turn=settled.turn,
+                    turn=turn,
                     inputs=tuple(inputs),
                     destination=destination,
                 ),
@@ -167,11 +187,20 @@ def _with_callback(state: RepliesState, offset: int, digest: str) -> RepliesStat
     return msgspec.structs.replace(state, callbacks={**state.callbacks, offset: digest})
 
 
+def _answered(state: RepliesState, settled: TurnSettled, at: int) -> RepliesState:
+    inputs = tuple(offset for offset in settled.inputs if offset in state.callbacks)
+    if not inputs:
+        return state
+    return msgspec.structs.replace(state, answered={**state.answered, settled.turn: inputs}, since=at)
+
+
 def _without_callbacks(state: RepliesState, offsets: tuple[int, ...]) -> RepliesState:
     if not state.callbacks:
         return state
     left = {offset: digest for offset, digest in state.callbacks.items() if offset not in offsets}
-    return msgspec.structs.replace(state, callbacks=left)
+    waiting = ((turn, tuple(o for o in inputs if o in left)) for turn, inputs in state.answered.items())
+    answered = {turn: inputs for turn, inputs in waiting if inputs}
+    return msgspec.structs.replace(state, callbacks=left, answered=answered)
 
 
 def _queued(state: RepliesState, queued: ReplyQueued) -> RepliesState:

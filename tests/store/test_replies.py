@@ -100,6 +100,7 @@ class Desk:
         return {id.rpartition("@")[2] for id, left in self.stage.due_ids("deliver").items() if left <= 0}
 
 
+MANY = 150
 ENDS = ("reply.delivered", "reply.failed", "reply.uncertain")
 
 
@@ -132,6 +133,16 @@ class TestOwing:
         queued = [e.decode(ReplyQueued) for e in desk.stage.events(S) if e.type == "reply.queued"]
         assert [one.inputs for one in queued] == [(inputs[0], inputs[2]), (inputs[1],)]
         assert desk.due() == {"r1", "r2"}
+
+    def test_more_addresses_than_one_commit_holds_are_all_told_in_order(self, desk: Desk) -> None:
+        inputs = [desk.hear(f"{ONE}/{n}") for n in range(MANY)]
+        desk.answer(*inputs)
+        while S in desk.stage.due_ids("advance"):
+            desk.hand.advancer.advance(S)
+
+        queued = [e.decode(ReplyQueued).inputs for e in desk.stage.events(S) if e.type == "reply.queued"]
+        assert queued == [(offset,) for offset in inputs]
+        assert len(desk.due()) == MANY
 
     def test_a_withdrawn_input_wants_no_reply(self, desk: Desk) -> None:
         kept, gone = desk.hear(None), desk.hear(ONE)

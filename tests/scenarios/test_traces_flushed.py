@@ -46,6 +46,18 @@ def told(collector: Collector, role: str, trace: str) -> set[str]:
     return {each.name for each in list(collector.spans) if each.role == role and each.trace == trace}
 
 
+def measured(collector: Collector, role: str) -> set[str]:
+    """The names of metrics that a role exported."""
+    return {
+        metric.name
+        for asked in collector.metrics
+        for resource in asked.resource_metrics
+        if any(each.value.string_value == role for each in resource.resource.attributes)
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+
+
 def test_a_worker_that_is_told_to_stop_tells_what_it_did(platform: Platform, collector: Collector) -> None:
     session = Session(platform)
     trace = ask(session, "before the stop")
@@ -55,6 +67,8 @@ def test_a_worker_that_is_told_to_stop_tells_what_it_did(platform: Platform, col
     assert platform.parts["worker-1"].stop() == 0
 
     assert {"advance", "chat tiny", "invoke_agent default"} <= told(collector, "worker", trace)
+    counted = {"turnwright.turns", "turnwright.llm_attempts", "turnwright.tokens", "turnwright.store_seconds"}
+    assert counted <= measured(collector, "worker")
     platform.start_worker()
     platform.wait_ready(workers=1)
 
@@ -77,17 +91,8 @@ def test_a_web_process_that_is_told_to_stop_tells_what_it_did(
 def test_a_beat_that_is_told_to_stop_tells_what_it_saw(platform: Platform, collector: Collector) -> None:
     platform.parts["beat"].stop()
 
-    exported = [
-        metric.name
-        for asked in collector.metrics
-        for resource in asked.resource_metrics
-        if any(each.value.string_value == "beat" for each in resource.resource.attributes)
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-    ]
-    assert {"turnwright.due", "turnwright.queued", "turnwright.running", "turnwright.workers"} <= set(
-        exported
-    )
+    seen = {"turnwright.due", "turnwright.queued", "turnwright.running", "turnwright.workers"}
+    assert seen <= measured(collector, "beat")
     platform.start_beat()
 
 

@@ -6,14 +6,15 @@ Writes `log`, `stream`, `key`, `blob`, `recent` and the stream's `advance` due m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from services.errors import Conflict, Defect, Invalid, KeyReused, NotFound, Overloaded, StreamPaused
-from services.streams.blobs import encode_bodies, fetch_blobs
-from services.streams.commands import Arg, Entry
-from services.streams.event import Event, EventInput, Offset, StreamId, decode_entry
+from services.streams.blobs import encode_bodies
+from services.streams.commands import Arg
+from services.streams.entries import decode_entries, offset_of
+from services.streams.event import Event, EventInput, Offset, StreamId
 from services.streams.keys import Keys
 from services.streams.store import RefusedByScript, Store, translated
 from services.streams.tail import Tail
@@ -249,7 +250,9 @@ class Log:
         now: int,
     ) -> Loaded:
         fields = {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
-        return Loaded(head=head, now=now, fields=fields, events=self._decode(stream, entries))
+        return Loaded(
+            head=head, now=now, fields=fields, events=decode_entries(self.store, self.keys, stream, entries)
+        )
 
     def read(
         self,
@@ -267,11 +270,11 @@ class Log:
             size = limit if types is None else SCAN_PAGE
             with translated():
                 entries = self.store.client.xrange(self.keys.log(stream), f"{after + 1}-0", last, count=size)
-            page = self._decode(stream, entries, types)
+            page = decode_entries(self.store, self.keys, stream, entries, types)
             found += page
             if len(entries) < size:
                 break
-            after = _offset(entries[-1][0])
+            after = offset_of(entries[-1][0])
         return found[:limit]
 
     def read_back(
@@ -289,10 +292,10 @@ class Log:
             top = "+" if before is None else f"{before - 1}-0"
             with translated():
                 entries = self.store.client.xrevrange(self.keys.log(stream), top, "-", count=size)
-            found += self._decode(stream, entries, types)
+            found += decode_entries(self.store, self.keys, stream, entries, types)
             if len(entries) < size:
                 break
-            before = _offset(entries[-1][0])
+            before = offset_of(entries[-1][0])
         return found[:limit]
 
     def get(self, stream: StreamId, offset: Offset) -> Event | None:
@@ -335,39 +338,6 @@ class Log:
             self.keys.clock(shard),
             self.keys.recent(shard),
         ]
-
-    def _decode(
-        self, stream: StreamId, entries: Sequence[Entry], types: frozenset[str] | None = None
-    ) -> list[Event]:
-        wanted: list[tuple[Event, str]] = []
-        for id, body in entries:
-            offset, fields = _offset(id), _fields(body)
-            try:
-                event = decode_entry(offset, int(fields[b"t"]), fields[b"e"])
-            except (msgspec.DecodeError, KeyError) as error:
-                raise Defect(f"event {stream}@{offset} can not be read") from error
-            if types is None or event.type in types:
-                wanted.append((event, fields.get(b"b", b"").decode()))
-        blobs = fetch_blobs(self.store, self.keys, stream, [blob for _, blob in wanted if blob])
-        return [self._whole(stream, event, blob, blobs) for event, blob in wanted]
-
-    def _whole(self, stream: StreamId, event: Event, blob: str, blobs: Mapping[str, bytes]) -> Event:
-        if not blob:
-            return event
-        if blob not in blobs:
-            raise Defect(f"the body of event {stream}@{event.offset} is gone")
-        return msgspec.structs.replace(event, payload=msgspec.Raw(blobs[blob]))
-
-
-def _offset(id: bytes) -> Offset:
-    return int(id.partition(b"-")[0])
-
-
-def _fields(body: object) -> dict[bytes, bytes]:
-    if isinstance(body, dict):
-        return body
-    assert isinstance(body, list)
-    return dict(zip(body[::2], body[1::2], strict=True))
 
 
 def _named(refusal: RefusedByScript, stream: StreamId) -> Exception:

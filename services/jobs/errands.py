@@ -10,6 +10,10 @@ from services.streams.event import JobId
 from services.streams.keys import JobKind
 from services.telemetry.tracer import Span
 
+# So many threads reduce while every model slot is taken. One that takes long no longer counts: it may hang.
+SLOTLESS = 3
+SOON_S = 1.0
+
 
 class Errand:
     """One thread's errand. `jobs` are in hand: each from before it is claimed, at least until it is settled."""
@@ -32,6 +36,16 @@ class Errand:
     def reduces(self) -> None:
         """A reduction begins: from here on the watchdog looks."""
         self._errands.reducing[threading.get_ident()] = time.monotonic()
+
+    def may_reduce(self) -> bool:
+        """Take a slot before a reduction, for the model request that mostly follows: who has it claims the request in
+        the same step and goes on. While all are taken only a few threads leave requests to others."""
+        if self._slot is not None:
+            return True
+        if self._slots.reserve("llm"):
+            self._slot = "llm"
+            return True
+        return self._errands.enter_slotless(self)
 
     def waits(self) -> None:
         """The reduction is over; what follows may take long, and no span stays open for it."""
@@ -60,6 +74,17 @@ class Errands:
         self._slots = slots
         self._open: dict[int, Errand] = {}
         self.reducing: dict[int, float] = {}
+        self._slotless: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def enter_slotless(self, errand: Errand) -> bool:
+        """Whether one more may reduce without a slot."""
+        now = time.monotonic()
+        with self._lock:
+            if sum(now - since < SOON_S for since in self._slotless.values()) >= SLOTLESS:
+                return False
+            self._slotless[id(errand)] = now
+            return True
 
     def begin(self, span: Span | None = None) -> Errand:
         """A new errand of the calling thread, under the `span` of a hint. Close it."""
@@ -70,6 +95,7 @@ class Errands:
     def forget(self, errand: Errand) -> None:
         """The errand is over."""
         self._open.pop(id(errand), None)
+        self._slotless.pop(id(errand), None)
 
     def in_hand(self) -> frozenset[JobId]:
         """The jobs that threads of this process work on, or are about to claim."""

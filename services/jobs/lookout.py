@@ -16,7 +16,6 @@ KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver")
 PER_SET = 8
 SHORTEST_S = 0.02
 LONGEST_S = 0.32
-PATIENCE_MS = 250
 
 
 class Lookout:
@@ -26,7 +25,6 @@ class Lookout:
         self._due, self._slots = due, slots
         self._found: deque[Due] = deque()
         self._looked_at = 0.0
-        self._now = 0
         self._pause_s = SHORTEST_S
         self._lock = threading.Lock()
 
@@ -37,26 +35,17 @@ class Lookout:
                 self._look()
             while self._found:
                 one = self._found.popleft()
-                if self._is_for_us(one):
+                if (kind := _job_kind(one)) is None or self._slots.has_room(kind):
                     return one
         return None
-
-    def _is_for_us(self, one: Due) -> bool:
-        """Not what there is no slot for. Nor, for a moment, a reduction while every model slot is taken: whoever
-        has one then can claim what follows in the same step and go on."""
-        if (kind := _job_kind(one)) is not None:
-            return self._slots.has_room(kind)
-        if one.kind != "advance" or self._slots.has_room("llm"):
-            return True
-        return self._now - one.at > PATIENCE_MS
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()
         try:
-            self._now, found = self._due.lowest(KINDS, most=PER_SET)
+            now, found = self._due.lowest(KINDS, most=PER_SET)
         except TurnwrightError:
             return
-        ready = [one for one in found if one.at <= self._now]
+        ready = [one for one in found if one.at <= now]
         self._pause_s = SHORTEST_S if ready else min(LONGEST_S, 2 * self._pause_s)
         random.shuffle(ready)
         self._found.extend(ready)

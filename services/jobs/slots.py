@@ -12,7 +12,7 @@ FOR_OTHERS = 4
 
 class Slots:
     """`total` threads. Outside work takes all but eight; LLM runs leave four of those to others, and
-    deliveries, which may hang on a slow receiver, half."""
+    deliveries, which may hang on a slow receiver, a quarter."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -20,7 +20,7 @@ class Slots:
         self._most: dict[JobKind, int] = {
             "llm": max(1, self.capacity - min(FOR_OTHERS, self.capacity // 2)),
             "tool": self.capacity,
-            "deliver": max(1, self.capacity // 2),
+            "deliver": max(1, self.capacity * 3 // 4),
         }
         self._busy: dict[JobKind, int] = dict.fromkeys(JOB_KINDS, 0)
         self._lock = threading.Lock()

@@ -138,6 +138,8 @@ class Worker:
                 return
 
     def _advance(self, stream: StreamId, errand: Errand) -> None:
+        if self._shortcuts and not errand.may_reduce():
+            return
         errand.reduces()
         taken = self._advancer.take_up(stream, grace_ms=self._due.grace_ms)
         if taken is not None:

@@ -44,8 +44,8 @@ def test_what_is_given_back_is_there_again() -> None:
     assert slots.reserve("tool")
 
 
-def test_slow_receivers_leave_half_of_the_slots_to_models_and_tools() -> None:
+def test_slow_receivers_leave_a_quarter_of_the_slots_to_models_and_tools() -> None:
     slots = Slots(50)
-    assert sum(slots.reserve("deliver") for _ in range(60)) == 21
+    assert sum(slots.reserve("deliver") for _ in range(60)) == 31
     assert slots.reserve("llm")
     assert not slots.change("llm", "deliver")

@@ -188,6 +188,8 @@ class _Pass:
         first, last = self.reading.own
         for unit in main:
             for event in self.reading.events:
+                if not unit.takes(event):
+                    continue
                 if unit.row.reacts_to(event.offset) and (unit.lagged or not first <= event.offset <= last):
                     unit.pending[event.offset] = event
 
@@ -293,12 +295,14 @@ class _Pass:
             for unit in main:
                 if offset in unit.pending:
                     self._decide_fed(unit, unit.react(event, self.moment), event, main)
-                    self._drain(main)
+                    if self.queue:
+                        self._drain(main)
         for _ in range(TIME_ROUNDS):
             count = len(self.out.events)
             for unit in main:
                 self._decide_fed(unit, unit.on_time(self.moment, self.read_to), None, main)
-                self._drain(main)
+                if self.queue:
+                    self._drain(main)
             if len(self.out.events) == count:
                 break
 
@@ -311,15 +315,19 @@ class _Pass:
     def _decide_fed(
         self, unit: Unit, decisions: Sequence[Decision], event: Event | None, main: list[Unit]
     ) -> None:
+        if not decisions:
+            return
         start = len(self.out.events)
         self._decide(unit, decisions, event)
         for i in range(start, len(self.out.events)):
             self._feed(self._provisional(self.out.events[i], i), main)
 
     def _feed(self, event: Event, main: list[Unit]) -> None:
-        for unit in main:
+        takers = [unit for unit in main if unit.takes(event)]
+        for unit in takers:
             unit.reduce(event)
-        self.queue.append((event, main))
+        if takers:
+            self.queue.append((event, takers))
 
     def _provisional(self, one: EventInput, index: int) -> Event:
         return one.at(self.read_to + 1 + index, self.reading.now_ms)

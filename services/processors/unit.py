@@ -58,9 +58,13 @@ class Unit:
         self.pending: dict[int, Event] = {}
         self.lagged = row.offset is not None
 
+    def takes(self, event: Event) -> bool:
+        """Whether the event is for it."""
+        return self.processor.contract.takes(event.type) and event.offset not in self.row.skips
+
     def reduce(self, event: Event) -> None:
         """Fold one event. Raises: Fault."""
-        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+        if not self.takes(event):
             return
         self.watch(self.name, event.offset)
         try:
@@ -70,7 +74,7 @@ class Unit:
 
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
         """What follows from one event. Raises: Fault."""
-        if event.offset in self.row.skips or not self.processor.contract.takes(event.type):
+        if not self.takes(event):
             return ()
         self.watch(self.name, event.offset)
         try:

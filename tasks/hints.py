@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from kombu import Connection, Producer
 from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.transport.redis import Channel, Transport
 
 from services.errors import Unavailable
 from services.jobs.wake import Hint
@@ -34,6 +35,28 @@ HEADERS: dict[str, object] = {
     "ignore_result": True,
 }
 EMBEDDED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+class OneClientChannel(Channel):  # type: ignore[misc]  # Kombu publishes no types
+    """Kombu makes a Redis client for each command, which costs more than the command; this keeps the first.
+
+    The client holds no connection: those are the pool's, and the channel's end is the pool's.
+    """
+
+    _kept: object = None
+
+    def _create_client(self, asynchronous: bool = False) -> object:
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._kept is None:
+            self._kept = super()._create_client()
+        return self._kept
+
+
+class OneClientTransport(Transport):  # type: ignore[misc]  # Kombu publishes no types
+    """Kombu's transport for Redis, with such channels."""
+
+    Channel = OneClientChannel
 
 
 class CeleryHints:
@@ -124,6 +147,8 @@ class CeleryHints:
     def _connected(self) -> Producer:
         if self._producer is None:
             self._connection = self._app.connection_for_write()
+            if issubclass(self._connection.get_transport_cls(), Transport):
+                self._connection.transport_cls = OneClientTransport
             self._connection.ensure_connection(max_retries=1, timeout=2)
             self._producer = Producer(self._connection, auto_declare=False)
         return self._producer

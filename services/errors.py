@@ -66,10 +66,10 @@ class NotPending(Refused):
 
 
 class TooLarge(Refused):
-    """A body or state is over its bound. `limit` is in bytes."""
+    """A body or state is over its bound. `limit` is in `unit`."""
 
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"{what} is larger than {limit} bytes")
+    def __init__(self, what: str, limit: int, unit: str = "bytes") -> None:
+        super().__init__(f"{what} is larger than {limit} {unit}")
         self.what = what
         self.limit = limit
 

@@ -80,7 +80,7 @@ class Runs:
             if last == head:
                 return events
             first = last + 1
-        raise TooLarge("the part of the log that belongs to the run", MOST_PAGES * PAGE)
+        raise TooLarge("the part of the log that belongs to the run", MOST_PAGES * PAGE, "events")
 
     def _page(self, stream: StreamId, first: Offset, last: Offset, types: frozenset[str]) -> list[Event]:
         return self._log.read(stream, after=first - 1, upto=last, limit=last - first + 1, types=types)
@@ -128,7 +128,7 @@ class _Search:
     def _read(self, first: Offset, last: Offset) -> list[Event]:
         self._pages += 1
         if self._pages > MOST_PAGES:
-            raise TooLarge("the part of the log without runs", MOST_PAGES * PAGE)
+            raise TooLarge("the part of the log without runs", MOST_PAGES * PAGE, "events")
         return self._log.read(
             self._stream, after=first - 1, upto=last, limit=last - first + 1, types=NUMBERED
         )

@@ -77,14 +77,21 @@ class Errands:
         self._slotless: dict[int, float] = {}
         self._lock = threading.Lock()
 
+    def has_room(self) -> bool:
+        """Whether one more thread may reduce, with a slot or without."""
+        return self._slots.has_room("llm") or self._has_room_without()
+
     def enter_slotless(self, errand: Errand) -> bool:
-        """Whether one more may reduce without a slot."""
-        now = time.monotonic()
+        """Reduce without a slot, if one more may."""
         with self._lock:
-            if sum(now - since < SOON_S for since in self._slotless.values()) >= SLOTLESS:
+            if not self._has_room_without():
                 return False
-            self._slotless[id(errand)] = now
+            self._slotless[id(errand)] = time.monotonic()
             return True
+
+    def _has_room_without(self) -> bool:
+        now = time.monotonic()
+        return sum(now - since < SOON_S for since in list(self._slotless.values())) < SLOTLESS
 
     def begin(self, span: Span | None = None) -> Errand:
         """A new errand of the calling thread, under the `span` of a hint. Close it."""

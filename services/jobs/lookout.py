@@ -9,6 +9,7 @@ from collections import deque
 
 from services.errors import TurnwrightError
 from services.jobs.due import Due, DueSets
+from services.jobs.errands import Errands
 from services.jobs.slots import Slots
 from services.streams.keys import JobKind, Kind, is_job
 
@@ -16,13 +17,14 @@ KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver")
 PER_SET = 8
 SHORTEST_S = 0.02
 LONGEST_S = 0.32
+STALE_S = 0.32
 
 
 class Lookout:
     """Looks again at the earliest 20 ms after the last look, and rarer while looks find nothing."""
 
-    def __init__(self, due: DueSets, slots: Slots) -> None:
-        self._due, self._slots = due, slots
+    def __init__(self, due: DueSets, slots: Slots, errands: Errands) -> None:
+        self._due, self._slots, self._errands = due, slots, errands
         self._found: deque[Due] = deque()
         self._looked_at = 0.0
         self._pause_s = SHORTEST_S
@@ -33,11 +35,20 @@ class Lookout:
         with self._lock:
             if not self._found and time.monotonic() - self._looked_at > self._pause_s:
                 self._look()
-            while self._found:
-                one = self._found.popleft()
-                if (kind := _job_kind(one)) is None or self._slots.has_room(kind):
+            for i, one in enumerate(self._found):
+                if self._has_room(one):
+                    del self._found[i]
                     return one
+            # What is left finds a thread that has room for it; others may have been faster by then.
+            if time.monotonic() - self._looked_at > STALE_S:
+                self._found.clear()
         return None
+
+    def _has_room(self, one: Due) -> bool:
+        kind = _job_kind(one)
+        if kind is not None:
+            return self._slots.has_room(kind)
+        return one.kind != "advance" or self._errands.has_room()
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()

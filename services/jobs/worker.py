@@ -83,9 +83,9 @@ class Worker:
         self._incarnation, self._effect_of = incarnation, effect_of
         self._reporter, self._faults, self._shortcuts = reporter, faults, shortcuts
         self._tracer = tracer or NoTracer()
-        self._lookout = Lookout(due, slots)
         self.stopping = threading.Event()
         self.errands = Errands(slots)
+        self._lookout = Lookout(due, slots, self.errands)
 
     def handle(self, kind: Kind, id: str, received: Received = UNTOLD) -> None:
         """Follow one hint, then take what else is due, bounded in items and seconds.

@@ -21,32 +21,33 @@ class ChatSpans:
         self._spans, self._content = spans, content
 
     def begin(self, held: Held, claim: Claim, model: str, request: ChatRequest) -> Span:
-        """An attempt begins; `model` is `<provider>:<model>` as configured."""
+        """An attempt begins; `model` is `<provider>:<model>` as configured, or a provider with only one."""
+        provider, _, named = model.partition(":")
         facts: dict[str, Attribute] = {
             names.OPERATION: names.CHAT,
             names.CONVERSATION_ID: held.stream,
-            names.PROVIDER: model.partition(":")[0],
-            names.REQUEST_MODEL: request.model,
+            names.PROVIDER: provider,
+            names.REQUEST_MODEL: named or provider,
             names.REQUEST_STREAM: True,
         }
         if self._content != "none":
             system = Message(role="system", parts=[Part(words=request.system)])
             facts[names.SYSTEM_INSTRUCTIONS] = messages_as(self._content, [system])
             facts[names.INPUT_MESSAGES] = messages_as(self._content, [_told(one) for one in request.messages])
-        return self._spans.begin(
-            f"{names.CHAT} {request.model}", held, claim, kind="client", attributes=facts
-        )
+        name = f"{names.CHAT} {named or provider}"
+        return self._spans.begin(name, held, claim, kind="client", attributes=facts)
 
     def ended(self, span: Span, kind: str, answer: Answer, facts: AttemptFacts, *, model: str) -> None:
         """How it went; `kind` is `succeeded` or a safe code, `model` the one asked."""
         usage = facts.usage
         self._count(model, kind, usage)
         told: dict[str, Attribute] = {
-            names.RESPONSE_MODEL: answer.model,
             names.INPUT_TOKENS: usage.input,
             names.OUTPUT_TOKENS: usage.output,
         }
         told |= {name: n for name, n in _details(usage) if n}
+        if answer.model:
+            told[names.RESPONSE_MODEL] = answer.model
         if usage.cost_microusd is not None:
             told[names.COST_USD] = usage.cost_microusd / 1_000_000
         if facts.first_ms >= 0:

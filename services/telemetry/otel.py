@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,6 +17,8 @@ Content = Literal["none", "redacted", "full"]
 CONTENTS: tuple[Content, ...] = ("none", "redacted", "full")
 PROTOCOLS: tuple[Protocol, ...] = ("http/protobuf", "grpc")
 Signal = Literal["TRACES", "METRICS"]
+
+_PREFIX = "OTEL_EXPORTER_OTLP_"
 
 
 class Batching(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,15 +102,33 @@ class _Reader:
         """How a signal is exported: only where an endpoint is named, and its exporter is not `none`."""
         if self.text(f"OTEL_{signal}_EXPORTER") not in ("", "otlp"):
             return None
-        prefix = "OTEL_EXPORTER_OTLP_"
-        if not any(self.text(f"{prefix}{of}ENDPOINT") for of in ("", f"{signal}_")):
+        where, endpoint = self._first(f"{_PREFIX}{signal}_ENDPOINT", f"{_PREFIX}ENDPOINT")
+        if not endpoint:
             return None
-        for name in (f"{prefix}{signal}_PROTOCOL", f"{prefix}PROTOCOL"):
-            chosen = self.text(name)
-            if chosen:
-                break
+        name, chosen = self._first(f"{_PREFIX}{signal}_PROTOCOL", f"{_PREFIX}PROTOCOL")
         for known in PROTOCOLS:
             if chosen in ("", known):
+                # gRPC takes targets of many kinds. What was given is not shown: it may hold a key.
+                if known == "http/protobuf" and not _is_web_address(endpoint):
+                    self._say(f"{where}: must be an address like http://127.0.0.1:4318")
                 return known
-        self.problems.append(f"{name}: must be one of {', '.join(PROTOCOLS)}, not {chosen[:40]!r}")
+        self._say(f"{name}: must be one of {', '.join(PROTOCOLS)}, not {chosen[:40]!r}")
         return None
+
+    def _first(self, *names: str) -> tuple[str, str]:
+        """The first of these that is set, and its text; the last when none is."""
+        return next(((name, text) for name in names if (text := self.text(name))), (names[-1], ""))
+
+    def _say(self, problem: str) -> None:
+        # Both signals read the same variables.
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  # reading it is what checks it
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and " " not in text

@@ -98,6 +98,9 @@ def test_what_the_sdk_reads_of_batches_is_read_the_same_way() -> None:
         ("OTEL_BSP_SCHEDULE_DELAY", "-1", "whole number"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5000", "OTEL_BSP_MAX_QUEUE_SIZE"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "http/protobuf, grpc"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector", "an address like"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:many", "an address like"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4318", "an address like"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "seconds"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "nan", "seconds"),
         ("TURNWRIGHT_TRACE_CONTENT", "all", "none, redacted, full"),
@@ -107,6 +110,20 @@ def test_what_can_not_be_meant_is_said_at_the_start(name: str, value: str, said:
     with pytest.raises(ConfigurationError, match=said) as raised:
         load_settings({**ENDPOINT, name: value})
     assert name in str(raised.value)
+
+
+def test_a_mistake_in_what_both_signals_read_is_told_once_and_without_its_value() -> None:
+    for mistake in ({"OTEL_EXPORTER_OTLP_PROTOCOL": "udp"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "://key@x"}):
+        _, problems = read_otel({**ENDPOINT, **mistake})
+
+        assert len(problems) == 1
+        assert "key" not in problems[0]
+
+
+def test_grpc_takes_its_own_kinds_of_targets() -> None:
+    target = {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+
+    assert read_otel(target)[1] == []
 
 
 def test_content_is_off_unless_it_is_asked_for() -> None:

@@ -11,7 +11,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ from deploy.supervisor.supervisor import StopTimes, Supervisor
 from services.diagnosis.roles import RoleState
 from services.engine import check_store
 from services.errors import ConfigurationError
-from services.plugins import check_configuration
+from services.plugins import check_configuration, default_models
 from services.settings import Settings
 
 _PROBE_TIMEOUT_S = 1.0
@@ -48,7 +48,7 @@ def run_up(settings: Settings) -> int:
 
     Raises: ConfigurationError when it can not start with these settings.
     """
-    check_configuration(settings)
+    config = check_configuration(settings)
     with (
         closing(lock_data_directory(settings.home)) as directory,
         closing(bind(settings)) as listener,
@@ -60,7 +60,7 @@ def run_up(settings: Settings) -> int:
             platform.stages(stores),
             reports=console,
             on_state=platform.note_states,
-            on_ready=platform.announce,
+            on_ready=lambda: platform.announce(default_models(settings, config)),
             before_stage=lambda index: (
                 platform.check_store() if index == len(platform.store_stages) else None
             ),
@@ -159,15 +159,17 @@ class _Platform:
             self._console.say(f"{name} runs{' again' if states[name].restarts else ''}{took}")
         self._running = running
 
-    def announce(self) -> None:
-        """Everything is ready: write down the address, and say what a person wants to know now."""
+    def announce(self, models: Sequence[str]) -> None:
+        """Everything is ready: write down the address, and say what a person wants to know now.
+
+        `models` are those that answer who names no agent, in failover order.
+        """
         self._is_ready = True
         with suppress(OSError):
             write_record(server_path(self._directory.home), {"url": self._url})
-        models = self._settings.models
         self._console.say(f"ready {self._url}")
         self._console.say(f"model {', '.join(models)}")
-        if hint := openai_hint(self._settings):
+        if hint := openai_hint(self._settings, models):
             self._console.say(hint)
         self._console.say(f'{_command(self._directory.home)} ask "Hello"')
 

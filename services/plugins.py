@@ -48,9 +48,11 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
     return Plugins(tools=tools, providers=providers, processors=processors)
 
 
-def check_configuration(settings: Settings) -> None:
+def check_configuration(settings: Settings) -> Config:
     """Check the file and what it names, before anything starts. Raises: ConfigurationError."""
-    check_plugins(settings, load_config(settings.config_path))
+    config = load_config(settings.config_path)
+    check_plugins(settings, config)
+    return config
 
 
 def _check_caps(settings: Settings, config: Config) -> None:
@@ -71,6 +73,11 @@ def _check_caps(settings: Settings, config: Config) -> None:
 def models_of(settings: Settings, agent: AgentConfig) -> tuple[str, ...]:
     """The models of an agent in failover order."""
     return tuple(agent.model or settings.models)
+
+
+def default_models(settings: Settings, config: Config) -> tuple[str, ...]:
+    """The models that answer who names no agent, in failover order."""
+    return models_of(settings, config.agents["default"])
 
 
 def patterns_of(config: Config) -> list[tuple[str, str]]:

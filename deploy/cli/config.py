@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,7 +33,7 @@ def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
     # Here: loading the schema and plugins would slow every command down.
     from services.config import load_config
-    from services.plugins import check_plugins
+    from services.plugins import check_plugins, default_models
 
     problems: list[str] = []
     settings = _collect(load_settings, problems)
@@ -48,7 +48,8 @@ def check(path: Path | None, as_json: bool) -> None:
         said = {"ok": True, "problems": []}
         click.echo(json.dumps({**said, **effective, "hash": loaded.hash}, indent=2))
     else:
-        for name, value in _summary(settings, loaded, file).items():
+        summary = _summary(settings, loaded, file, models=default_models(settings, loaded))
+        for name, value in summary.items():
             click.echo(f"{name:<16}{value}")
 
 
@@ -91,30 +92,56 @@ def _settings_view(settings: Settings) -> dict[str, object]:
         "workers": settings.workers,
         "slots": settings.slots,
         "models": list(settings.models),
+        "callback_allow": [str(destination) for destination in settings.callback_allow],
+        "traces": settings.otel.traces,
+        "metrics": settings.otel.metrics,
+        "trace_content": settings.trace_content,
         "metrics_open": settings.metrics_open,
         "log_level": settings.log_level,
         "log_format": settings.log_format,
     }
 
 
-def _summary(settings: Settings, loaded: Config, file: Path | None) -> dict[str, str]:
-    hint = openai_hint(settings)
-    models = ", ".join(settings.models) + (f" ({hint})" if hint else "")
+def _summary(
+    settings: Settings, loaded: Config, file: Path | None, *, models: tuple[str, ...]
+) -> dict[str, str]:
+    hint = openai_hint(settings, models)
+    agents = sorted(loaded.agents.items())
     return {
         "configuration": f"{file or 'no file, built-in defaults'} (hash {loaded.hash})",
-        "agents": ", ".join(sorted(loaded.agents)),
+        "agents": ", ".join(f"{name}{_own(each.model)}" for name, each in agents),
         "processors": ", ".join(f"{each.name} on {each.streams}" for each in loaded.processors) or "none",
-        "model": models,
+        "model": ", ".join(models) + (f" ({hint})" if hint else ""),
         "data directory": str(settings.home),
         "address": f"{settings.host} port {settings.port or '8080, or the next free one'}",
         "log store": _address(settings.store_url),
         "broker": _address(settings.broker_url),
         "namespace": settings.namespace,
         "API token": "given" if settings.api_token else "generated at first start",
-        "metrics": "open to everybody" if settings.metrics_open else "with a token",
+        "/metrics": "open to everybody" if settings.metrics_open else "with a token",
+        "telemetry": _telemetry(settings),
+        "callbacks": _callbacks(settings),
         "workers": f"{settings.workers} with {settings.slots} threads each",
         "logs": f"{settings.log_level}, {settings.log_format}",
     }
+
+
+def _own(models: Sequence[str] | None) -> str:
+    return f" ({', '.join(models)})" if models else ""
+
+
+def _telemetry(settings: Settings) -> str:
+    signals = (("traces", settings.otel.traces), ("metrics", settings.otel.metrics))
+    sent = [f"{name} over {protocol}" for name, protocol in signals if protocol]
+    content = f", with content {settings.trace_content}" if settings.otel.traces else ""
+    return (
+        ", ".join(sent) + content if sent else "not exported: OTEL_EXPORTER_OTLP_ENDPOINT names no collector"
+    )
+
+
+def _callbacks(settings: Settings) -> str:
+    allowed = ", ".join(str(destination) for destination in settings.callback_allow)
+    return f"to public addresses and {allowed}" if allowed else "to public addresses only"
 
 
 def _address(url: str | None) -> str:

@@ -65,6 +65,34 @@ def test_a_key_that_is_found_and_not_used_is_spoken_of(monkeypatch: pytest.Monke
     assert "OPENAI" not in run("check", MODEL="openai:gpt-9").stdout
 
 
+def test_the_models_are_those_that_answer_whatever_named_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    agents = '[agents.default]\nmodel = ["openai:a", "anthropic:b"]\n[agents.clerk]\nmodel = "offline"\n'
+    (tmp_path / "turnwright.toml").write_text(agents)
+
+    told = dict(line.split(None, 1) for line in run("check").stdout.splitlines())
+
+    assert told["model"] == "openai:a, anthropic:b"
+    assert told["agents"] == "clerk (offline), default (openai:a, anthropic:b)"
+
+
+def test_check_says_where_callbacks_and_telemetry_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENDPOINT", "TRACES_ENDPOINT", "METRICS_ENDPOINT"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
+    assert "callbacks       to public addresses only" in run("check").stdout
+    assert "telemetry       not exported" in run("check").stdout
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:canary@127.0.0.1:4318")
+    told = run("check", CALLBACK_ALLOW="10.0.0.0/8,hooks.local").stdout
+
+    assert "callbacks       to public addresses and 10.0.0.0/8, hooks.local" in told
+    assert "traces over http/protobuf, metrics over http/protobuf, with content none" in told
+    assert "canary" not in told
+
+
 def test_check_names_every_problem_of_environment_and_file_and_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("[limits]\nlive_stream = 1\n[agents.a]\nmax_steps = 0\n")
 

@@ -116,6 +116,17 @@ def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home
     assert not sockets.exists()
 
 
+def test_it_names_the_models_that_answer_also_when_the_file_chose_them(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "agents.toml"
+    file.write_text('[agents.default]\nmodel = ["offline"]\n')
+    chosen = {"TURNWRIGHT_CONFIG": str(file), "TURNWRIGHT_MODEL": "openai:unused"}
+
+    with platform(home, OPENAI_API_KEY="sk-test", **chosen) as run:
+        run.port()
+
+        wait_until(lambda: "\nmodel offline\nOPENAI_API_KEY found" in run.output())
+
+
 def test_a_second_one_on_the_same_data_is_refused_with_the_reason(home: Path) -> None:
     with platform(home) as first:
         first.port()

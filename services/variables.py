@@ -224,7 +224,7 @@ def web_url_of(text: str) -> str:
     """An http or https address without user, query and trailing slash."""
     parts = _split_url(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address like https://turnwright.example.org")
+        raise ValueError("must be an address like https://host.example.org")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment")
     return text.rstrip("/")

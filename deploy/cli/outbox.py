@@ -17,7 +17,7 @@ _entry_id = re.compile(ENTRY_ID)
 
 
 @click.command()
-@click.option("--state", type=click.Choice(get_args(OutboxState)))
+@click.option("--state", type=click.Choice(get_args(OutboxState)), help="Only replies in this state.")
 @click.option("--session", help="Only replies of this session.")
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
 @click.option("--replay", "replayed", metavar="ID", help="Send this undelivered reply again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 
 import click
 import msgspec
@@ -38,7 +39,11 @@ session_argument = click.argument("session")
 @click.argument("text")
 @click.option("--session", help="Go on in this session; app:<name> is made on first use.")
 @click.option("--agent", help="Which agent answers; fixed when a session is made.")
-@click.option("--policy", type=click.Choice(["follow_up", "steer", "collect", "silent"]))
+@click.option(
+    "--policy",
+    type=click.Choice(["follow_up", "steer", "collect", "silent"]),
+    help="What becomes of TEXT while a turn runs; otherwise the agent's.",
+)
 @click.option("--no-wait", is_flag=True, help="Return as soon as the prompt is stored.")
 @as_json_option
 def ask(
@@ -64,11 +69,17 @@ def ask(
         output.say(settled.text)
     if settled.outcome != "answered":
         reason = f" ({settled.reason})" if settled.reason else ""
-        raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright events {accepted.session}")
+        # What a model answered is told by its run; a turn may end otherwise without one.
+        where = "runs" if settled.outcome == "failed" else "events"
+        raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright {where} {accepted.session}")
 
 
 @click.command()
-@click.option("--status", type=click.Choice(["idle", "running", "waiting", "paused", "faulted"]))
+@click.option(
+    "--status",
+    type=click.Choice(["idle", "running", "waiting", "paused", "faulted"]),
+    help="Only sessions in this state.",
+)
 @click.option("--source", help="Only sessions of this origin: prompt, app, …")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
 @as_json_option
@@ -83,6 +94,8 @@ def sessions(*, status: str | None, source: str | None, limit: int, as_json: boo
         return
     rows = [(each.session, each.status, output.clock(each.updated_at)) for each in page.sessions]
     output.table(("session", "status", "last activity"), rows)
+    if page.cursor is not None:
+        output.note("there is more: see --status, --source and --limit")
 
 
 @click.command()
@@ -129,23 +142,25 @@ def why(session: str, *, as_json: bool) -> None:
 @as_json_option
 def cancel(session: str, *, queued: bool, as_json: bool) -> None:
     """Cancel the running turn of SESSION."""
-    _command(session_path(session, "cancel"), {"queued": queued}, done="asked to stop", as_json=as_json)
+    path, body = session_path(session, "cancel"), {"queued": queued}
+    _command(path, body, done="asked to stop", undone="nothing is running", as_json=as_json)
 
 
 @click.command()
 @session_argument
-@click.option("--reason", default="operator", show_default=True)
+@click.option("--reason", default="operator", show_default=True, help="What `why` tells of it.")
 @as_json_option
 def pause(session: str, *, reason: str, as_json: bool) -> None:
     """Let SESSION take no inputs and start no jobs until it is resumed."""
-    _command(session_path(session, "pause"), {"reason": reason}, done="paused", as_json=as_json)
+    path, body = session_path(session, "pause"), {"reason": reason}
+    _command(path, body, done="paused", undone="it was paused already", as_json=as_json)
 
 
 @click.command()
 @session_argument
 @as_json_option
 def resume(session: str, *, as_json: bool) -> None:
-    """Let SESSION, which was paused, go on."""
+    """Let SESSION, which was paused, go on; one that reached a cap gets a new hour."""
     server = find_server()
     commanded, raw = server.send(session_path(session, "resume"), Commanded, {})
     if not commanded.changed and not as_json:
@@ -153,7 +168,7 @@ def resume(session: str, *, as_json: bool) -> None:
         if told.status == "faulted":
             parked = told.wait.text if told.wait is not None else f"see: turnwright processors {session}"
             raise Failed(f"the session is not paused but faulted: {parked}")
-    _show_commanded(commanded, raw, done="resumed", as_json=as_json)
+    _show_commanded(commanded, raw, done="resumed", undone="it was not paused", as_json=as_json)
 
 
 @click.command()
@@ -215,19 +230,20 @@ def _unpark(session: str | None, *, resumed: str | None, skipped: str | None, as
     name, verb, done = (resumed, "resume", "resumed") if resumed is not None else (skipped, "skip", "skipped")
     if not name or not _processor_name.fullmatch(name):
         raise Misused(f"--{verb}: {name!r} can not be the name of a processor")
-    _command(session_path(session, "processors", name, verb), {}, done=done, as_json=as_json)
+    path = session_path(session, "processors", name, verb)
+    _command(path, {}, done=done, undone=f"it was {done} already", as_json=as_json)
 
 
-def _command(path: str, body: dict[str, object], *, done: str, as_json: bool) -> None:
+def _command(path: str, body: Mapping[str, object], *, done: str, undone: str, as_json: bool) -> None:
     commanded, raw = find_server().send(path, Commanded, body)
-    _show_commanded(commanded, raw, done=done, as_json=as_json)
+    _show_commanded(commanded, raw, done=done, undone=undone, as_json=as_json)
 
 
-def _show_commanded(commanded: Commanded, raw: bytes, *, done: str, as_json: bool) -> None:
+def _show_commanded(commanded: Commanded, raw: bytes, *, done: str, undone: str, as_json: bool) -> None:
     if as_json:
         output.as_json(raw)
     else:
-        output.say(done if commanded.changed else f"it was {done} already")
+        output.say(done if commanded.changed else undone)
 
 
 def _show_event(event: EventView, *, as_json: bool) -> None:

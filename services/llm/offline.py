@@ -27,7 +27,8 @@ from services.llm.provider import (
 NAME = "offline"
 NOTICE = (
     "This is Turnwright's offline model: it does not think, it repeats. "
-    "For real answers set TURNWRIGHT_MODEL to <provider>:<model> of an installed provider."
+    "For real answers start it with TURNWRIGHT_MODEL=openai:<model> and OPENAI_API_KEY, "
+    "or anthropic:<model> and ANTHROPIC_API_KEY, or a model of any installed provider."
 )
 _WORDS_PER_PIECE = 6
 _QUOTED_INPUTS = 5

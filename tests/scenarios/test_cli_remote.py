@@ -129,6 +129,14 @@ def test_sessions_lists_what_there_is(stage: Stage, shell: Shell) -> None:
     assert [each["session"] for each in json.loads(as_json.out)["sessions"]] == [X]
 
 
+def test_sessions_says_when_there_are_more_than_it_shows(stage: Stage, shell: Shell) -> None:
+    stage.prompt("hello", session=X)
+    stage.prompt("hello", session=f"{X}2")
+
+    assert "there is more" in shell.run("sessions", "--limit", "1").err
+    assert shell.run("sessions").err == ""
+
+
 def test_events_prints_one_event_a_line(stage: Stage, shell: Shell) -> None:
     stage.prompt("hello \x1b[31mred", session=X)
 
@@ -175,12 +183,17 @@ def test_a_session_is_paused_resumed_and_cancelled(stage: Stage, shell: Shell) -
             ("pause", X, "--reason", "audit"),
             ("pause", X),
             ("resume", X),
+            ("resume", X),
             ("cancel", X, "--queued"),
         )
     ]
+    types = stage.types(X)
+    stage.advance(X)
+    said.append(shell.run("cancel", X).out)
 
-    assert said == ["paused\n", "it was paused already\n", "resumed\n", "asked to stop\n"]
-    assert stage.types(X)[2:] == ["stream.paused", "stream.resumed", "turn.cancel_requested"]
+    assert said[:2] == ["paused\n", "it was paused already\n"]
+    assert said[2:] == ["resumed\n", "it was not paused\n", "asked to stop\n", "nothing is running\n"]
+    assert types[2:] == ["stream.paused", "stream.resumed", "turn.cancel_requested"]
 
 
 def test_processors_are_shown_as_installed_and_as_they_stand_in_a_session(stage: Stage, shell: Shell) -> None:

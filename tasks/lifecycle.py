@@ -73,6 +73,11 @@ def add_lifecycle(app: Celery) -> None:
     def set_up_logging(**kwargs: object) -> None:
         configure_logging(load_settings(), "worker")
 
+    def set_up_logging_of_beat(**kwargs: object) -> None:
+        # Celery does not say which of both it sets logging up for; a beat inside a worker does not come here.
+        configure_logging(load_settings(), "beat")
+
     signals.worker_shutting_down.connect(begin_to_stop, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
     signals.setup_logging.connect(set_up_logging, weak=False)
+    signals.beat_init.connect(set_up_logging_of_beat, weak=False)

@@ -36,6 +36,8 @@ def _name_of(text: str) -> str:
 
 
 def _listed(given: object) -> object:
+    if not isinstance(given, (str, list, tuple)):
+        raise ValueError("must be a model, or a list of models")
     return [given] if isinstance(given, str) else given
 
 

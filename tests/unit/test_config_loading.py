@@ -180,6 +180,7 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
         ("agents = 3", "1: agents: must be a table"),
         ("agents.a = 3", "1: agents.a: must be a table"),
         ("processors = {}", "1: processors: must be a list"),
+        ("[agents.a]\nmodel = 5", "2: agents.a.model: must be a model, or a list of models"),
         ("processors = [3]", "1: processors[0]: must be a table"),
         ("\n[limits]\nmax_pending_inputs = 1001", "3: limits.max_pending_inputs: must be at most 1000"),
         ("[limits]\nlive_streams = 64.0", "2: limits.live_streams: must be a whole number"),

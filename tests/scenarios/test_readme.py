@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from standardwebhooks import WebhookVerificationError
 
+from services.channels.http.signing import signed_headers
 from tests.worker.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +90,19 @@ def test_every_shell_block_of_the_readme_works(platform: Path, environment: dict
             timeout=60,
         )
         assert done.returncode == 0, (block, done.stdout, done.stderr)
+
+
+def test_the_receiver_of_the_readme_takes_what_is_signed_and_nothing_else() -> None:
+    (block,) = blocks("python")
+    names: dict[str, Callable[[bytes, dict[str, str], str], dict[str, object]]] = {}
+    exec(block, names)
+    body, key = b'{"type":"turn.settled","data":{"text":"hello"}}', b"k" * 32
+    secret = f"whsec_{base64.b64encode(key).decode()}"
+    headers = signed_headers([key], id="reply_1", timestamp_s=int(time.time()), body=body)
+
+    assert names["settled_turn"](body, headers, secret) == {"text": "hello"}
+    with pytest.raises(WebhookVerificationError):
+        names["settled_turn"](body + b" ", headers, secret)
 
 
 def test_every_make_target_the_readme_names_exists(clone: Path) -> None:

@@ -27,7 +27,10 @@ SHORT = (
         turns=44,
         acts=(
             *map(kill, ("worker", "web", "supervisor", "log", "broker", "beat")),
-            *map(fault, ("web.appended", "llm.streaming", "tool.ran", "advance.taken", "deliver.sent")),
+            *map(
+                fault,
+                ("web.appended", "llm.streaming", "llm.failed", "tool.ran", "advance.taken", "deliver.sent"),
+            ),
         ),
     ),
     Variant(
@@ -47,7 +50,7 @@ SHORT = (
             stop(),
             stop(),
             *map(kill, ("worker", "worker", "log", "web")),
-            *map(fault, ("llm.answered", "tool.claimed")),
+            *map(fault, ("llm.asking", "llm.answered", "tool.claimed")),
         ),
         timings=LEASES,
         stop_s=4.5,

@@ -73,6 +73,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line; the exit status. Known errors are said on stderr, without a traceback."""
     try:
+        _check_text(arguments)
         result = turnwright.main(arguments, prog_name="turnwright", standalone_mode=False)
     except click.Abort:
         return 130
@@ -88,6 +89,13 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Bytes that are no text in this locale come as half characters, which can be neither sent nor printed."""
+    for place, argument in enumerate(arguments, start=1):
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise click.UsageError(f"Argument {place} is not valid UTF-8.")
 
 
 def _complain(*problems: str) -> None:

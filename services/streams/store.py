@@ -29,7 +29,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from services.errors import Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
+from services.errors import ConfigurationError, Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
 from services.streams.commands import Arg, Client
 from services.streams.line import Line, Packer
 
@@ -166,24 +166,17 @@ class Store:
         return found
 
     def connect(self, *, single: bool = False, timeout_s: float | None = None) -> Client:
-        """A client of its own, for example for publish/subscribe. Closed with the store."""
-        tcp = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
-        made = cast(
-            Client,
-            (Line if single else redis.Redis).from_url(
-                self.url,
-                socket_timeout=timeout_s or self._timeout_s,
-                socket_connect_timeout=2,
-                # A line finds out by the command itself, which is sent again; who only listens has to ask.
-                health_check_interval=0 if single else 10,
-                **tcp,
-                retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
-                single_connection_client=single,
-                protocol=2,
-                command_packer=Packer(),
-                driver_info=None,  # telling its own version costs a millisecond for each connection
-            ),
-        )
+        """A client of its own, for example for publish/subscribe. Closed with the store.
+
+        Raises: ConfigurationError when the URL has options that redis-py does not take.
+        """
+        try:
+            made = self._connect(single=single, timeout_s=timeout_s)
+        except (TypeError, ValueError):
+            # Not shown: an option may be a password.
+            raise ConfigurationError(
+                "the store's address has an option after its ? that is not known"
+            ) from None
         with self._lock:
             self._open.append(made)
         return made
@@ -251,6 +244,25 @@ class Store:
             return client.evalsha(script.sha, len(keys), *keys, *args)
         finally:
             self._timed(name, time.perf_counter() - began)
+
+    def _connect(self, *, single: bool, timeout_s: float | None) -> Client:
+        tcp = {} if self.url.startswith("unix:") else {"socket_keepalive": True}
+        return cast(
+            Client,
+            (Line if single else redis.Redis).from_url(
+                self.url,
+                socket_timeout=timeout_s or self._timeout_s,
+                socket_connect_timeout=2,
+                # A line finds out by the command itself, which is sent again; who only listens has to ask.
+                health_check_interval=0 if single else 10,
+                **tcp,
+                retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
+                single_connection_client=single,
+                protocol=2,
+                command_packer=Packer(),
+                driver_info=None,  # telling its own version costs a millisecond for each connection
+            ),
+        )
 
 
 class RefusedByScript(Refused):

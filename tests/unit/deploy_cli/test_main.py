@@ -48,6 +48,22 @@ def test_wrong_usage_is_said_and_ends_with_status_2(
     assert "Usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["ask", "caf\udcff"], ["pause", "app:x", "--reason", "\udcff"]])
+def test_bytes_that_are_no_text_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert "is not valid UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["doctor", "web", "worker", "beat"])
+def test_an_address_of_a_store_with_unknown_options_is_refused_without_being_shown(command: str) -> None:
+    refused = turnwright(command, TURNWRIGHT_STORE_URL="redis://127.0.0.1:1/0?pasword=canary")
+
+    assert refused.returncode == (1 if command == "doctor" else 2)
+    said = refused.stdout + refused.stderr
+    assert "the store's address has an option" in said
+    assert [word for word in ("Traceback", "canary") if word in said] == []
+
+
 @pytest.mark.parametrize("role", ["up", "web", "worker", "beat"])
 def test_every_mistake_in_the_environment_is_said_at_once_without_a_traceback(role: str) -> None:
     refused = turnwright(role, TURNWRIGHT_PORT="x", TURNWRIGHT_SLOTS="1")

@@ -101,6 +101,7 @@ class Settings:
     callback_secrets: tuple[Secret, ...]
     callback_allow: tuple[Destination, ...]
     url: str | None
+    public_url: str | None
     trusted_proxies: tuple[Network, ...]
     workers: int
     slots: int
@@ -140,6 +141,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         callback_secrets=read_secret("CALLBACK_SECRET", list_of(signing_secret_of)) or (),
         callback_allow=read("CALLBACK_ALLOW", list_of(destination_of), ()),
         url=read("URL", web_url_of, None),
+        public_url=read("PUBLIC_URL", web_url_of, None),
         trusted_proxies=read("TRUSTED_PROXIES", list_of(network_of), ()),
         workers=read("WORKERS", int_between(1, 256), _cores()),
         slots=read("SLOTS", int_between(10, 1000), 50),

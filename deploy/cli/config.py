@@ -88,6 +88,7 @@ def _settings_view(settings: Settings) -> dict[str, object]:
         "namespace": settings.namespace,
         "api_token": "given" if settings.api_token else "generated",
         "url": settings.url,
+        "public_url": settings.public_url,
         "trusted_proxies": [str(network) for network in settings.trusted_proxies],
         "workers": settings.workers,
         "slots": settings.slots,

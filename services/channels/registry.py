@@ -17,5 +17,5 @@ def channels_of(settings: Settings, store: Store, keys: Keys) -> Mapping[str, Ch
     """Every channel by name. Makes the callback secret at the first start. Raises: Unavailable."""
     secrets = SigningSecrets(store, keys.callback_secrets)
     secrets.ensure(configured=settings.callback_secrets, copy=settings.home / COPY_NAME)
-    http = HTTPChannel(Addresses(settings.callback_allow), secrets.keys)
+    http = HTTPChannel(Addresses(settings.callback_allow), secrets.keys, public_url=settings.public_url)
     return {http.name: http}

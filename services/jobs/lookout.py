@@ -18,6 +18,8 @@ PER_SET = 8
 SHORTEST_S = 0.02
 LONGEST_S = 0.32
 STALE_S = 0.32
+# So long a stream that has become due is left to the hint that tells of it.
+FRESH_MS = 100
 
 
 class Lookout:
@@ -56,7 +58,7 @@ class Lookout:
             now, found = self._due.lowest(KINDS, most=PER_SET)
         except TurnwrightError:
             return
-        ready = [one for one in found if one.at <= now]
+        ready = [one for one in found if one.at <= now - (FRESH_MS if one.kind == "advance" else 0)]
         self._pause_s = SHORTEST_S if ready else min(LONGEST_S, 2 * self._pause_s)
         random.shuffle(ready)
         self._found.extend(ready)

@@ -16,7 +16,7 @@ from services.faults import Faults
 from services.jobs.claims import Claim, Claims
 from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
-from services.jobs.lookout import Lookout
+from services.jobs.lookout import FRESH_MS, Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
 from services.jobs.received import UNTOLD, Received, take_up
 from services.jobs.slots import Slots
@@ -141,7 +141,8 @@ class Worker:
         if self._shortcuts and not errand.may_reduce():
             return
         errand.reduces()
-        taken = self._advancer.take_up(stream, grace_ms=self._due.grace_ms)
+        fresh_ms = FRESH_MS if self._shortcuts else 0
+        taken = self._advancer.take_up(stream, grace_ms=self._due.grace_ms, fresh_ms=fresh_ms)
         if taken is not None:
             self._faults.at("advance.taken")
             self._go_on(stream, errand, taken)

@@ -127,9 +127,9 @@ class Advancer:
         )
         self._clock = clock
 
-    def take_up(self, stream: StreamId, *, grace_ms: int) -> TakenUp | None:
-        """Take a stream that is due, for the advance that is to follow. Raises: Unavailable."""
-        return self._log.take_up(stream, grace_ms=grace_ms)
+    def take_up(self, stream: StreamId, *, grace_ms: int, fresh_ms: int = 0) -> TakenUp | None:
+        """Take a stream that is due, for the advance that is to follow; see `Log.take_up`. Raises: Unavailable."""
+        return self._log.take_up(stream, grace_ms=grace_ms, fresh_ms=fresh_ms)
 
     def advance(
         self, stream: StreamId, claimer: Claimer = claim_nothing, taken: TakenUp | None = None

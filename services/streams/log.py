@@ -221,10 +221,13 @@ class Log:
         assert isinstance(raw, list)
         return self._loaded(stream, *raw)
 
-    def take_up(self, stream: StreamId, *, grace_ms: int, limit: int = 256) -> TakenUp | None:
+    def take_up(
+        self, stream: StreamId, *, grace_ms: int, fresh_ms: int = 0, limit: int = 256
+    ) -> TakenUp | None:
         """Take a stream that is due for an advance, and load it at that instant; None when it is not due.
 
-        Nobody else gets it within the grace, which is longer for one that was taken often without a commit.
+        Nobody else gets it within the grace, which is longer for one that was taken often without a commit. One
+        that has been due for less than `fresh_ms`, and was not taken before, is loaded only.
         """
         shard, k = self.keys.shard(stream), self.keys
         names = [
@@ -234,7 +237,7 @@ class Log:
             k.log(stream),
             k.meta(stream),
         ]
-        raw = self.store.raw("take_up", names, [stream, grace_ms, limit])
+        raw = self.store.raw("take_up", names, [stream, grace_ms, limit, fresh_ms])
         assert isinstance(raw, list)
         if not raw:
             return None

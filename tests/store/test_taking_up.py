@@ -59,3 +59,29 @@ def test_a_commit_forgets_the_takes(stage: Stage) -> None:
     again = stage.log.take_up(S, grace_ms=GRACE_MS)
     assert again is not None
     assert again.takes == 1
+
+
+def test_one_that_became_due_just_now_is_only_loaded(stage: Stage) -> None:
+    stage.log.append(S, [tell()], create=CREATED)
+
+    for _ in range(2):
+        fresh = stage.log.take_up(S, grace_ms=GRACE_MS, fresh_ms=5_000)
+        assert fresh is not None
+        assert fresh.takes == 1
+    assert stage.due_ids("advance")[S] <= 0
+
+    stage.pass_time(5_001)
+    taken = [stage.log.take_up(S, grace_ms=GRACE_MS, fresh_ms=5_000) for _ in range(2)]
+    assert [each is None for each in taken] == [False, True]
+
+
+def test_one_that_was_taken_before_is_put_off_and_counted_however_fresh_it_is(stage: Stage) -> None:
+    stage.log.append(S, [tell()], create=CREATED)
+    stage.log.take_up(S, grace_ms=GRACE_MS)
+    stage.pass_time(GRACE_MS + 1)
+
+    again = stage.log.take_up(S, grace_ms=GRACE_MS, fresh_ms=5_000)
+
+    assert again is not None
+    assert again.takes == 2
+    assert stage.log.take_up(S, grace_ms=GRACE_MS, fresh_ms=5_000) is None

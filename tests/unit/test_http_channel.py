@@ -350,6 +350,12 @@ def test_the_body_tells_the_turn() -> None:
     }
 
 
+def test_the_body_links_to_the_session_where_people_can_reach_the_server() -> None:
+    data = json.loads(body_of(turned("hello"), "https://agents.example.org"))["data"]
+
+    assert data["url"] == "https://agents.example.org/api/sessions/app:s"
+
+
 def test_the_body_tells_why_a_turn_failed_and_under_which_trace() -> None:
     letter = turned("")
     turn = msgspec.structs.replace(letter.turn, outcome="failed", reason="quota", trace_id="ab" * 16)

@@ -55,6 +55,7 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
             "TURNWRIGHT_API_TOKEN": "tw_0123456789",
             "TURNWRIGHT_URL": "http://127.0.0.1:9000/",
             "TURNWRIGHT_TRUSTED_PROXIES": "10.0.0.1, fd00::/8",
+            "TURNWRIGHT_PUBLIC_URL": "https://agents.example.org/",
             "TURNWRIGHT_WORKERS": "3",
             "TURNWRIGHT_SLOTS": "20",
             "TURNWRIGHT_MODEL": "openai:gpt-9, offline",
@@ -78,6 +79,7 @@ def test_every_variable_arrives_as_a_parsed_value(tmp_path: Path) -> None:
     assert settings.api_token is not None
     assert settings.api_token.reveal() == "tw_0123456789"
     assert settings.url == "http://127.0.0.1:9000"
+    assert settings.public_url == "https://agents.example.org"
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.1/32", "fd00::/8"]
     assert (settings.workers, settings.slots) == (3, 20)
     assert settings.models == ("openai:gpt-9", "offline")
@@ -134,6 +136,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_variable() -> None:
         ("API_TOKEN", "two words", "without spaces"),
         ("URL", "example.org", "https://"),
         ("URL", "https://user@example.org", "no user"),
+        ("PUBLIC_URL", "agents.example.org", "like https://"),
         ("TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.0/8"),
         ("TRUSTED_PROXIES", "10.0.0.1,,", "empty entries"),
         ("WORKERS", "0", "1 to 256"),

@@ -41,7 +41,7 @@ _FAILURES: tuple[tuple[type[Exception], str], ...] = (
 
 
 class HTTPChannel:
-    """Sends to public addresses and those `addresses` allows, signed with every key of `keys()`.
+    """Sends to public addresses and those `addresses` allows, signed with every key of `keys()`. `public_url` is where people reach this server.
 
     `keys` raises Unavailable when they can not be had: then nothing is sent. `wall_s` is epoch seconds.
     """
@@ -57,10 +57,12 @@ class HTTPChannel:
         lookups: Lookups | None = None,
         tls: ssl.SSLContext | None = None,
         keep: Keep | None = None,
+        public_url: str | None = None,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._addresses = addresses
         self._keys = keys
+        self._public_url = public_url
         self._wall_s = wall_s
         self._attempts = Attempts()
         guard = Guard(addresses, lookups or Lookups(), self._attempts)
@@ -88,7 +90,7 @@ class HTTPChannel:
         self._connections.close()
 
     def _request(self, target: Target, letter: Letter) -> httpcore2.Request:
-        body = body_of(letter)
+        body = body_of(letter, self._public_url)
         headers = {
             "host": target.authority,
             "content-type": "application/json",

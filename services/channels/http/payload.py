@@ -13,7 +13,7 @@ TEXT_LIMIT = 262_144
 
 
 class SettledTurn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The end of a turn. `truncated`: `text` was longer than `TEXT_LIMIT` bytes; the session has all of it."""
+    """The end of a turn. `url` is where the session can be read, with a token. `truncated`: `text` was longer than `TEXT_LIMIT` bytes; the session has all of it."""
 
     session: str
     turn: int
@@ -23,6 +23,7 @@ class SettledTurn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     usage: Usage
     reason: str = ""
     trace_id: str = ""
+    url: str = ""
     truncated: bool = False
 
 
@@ -34,8 +35,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     data: SettledTurn
 
 
-def body_of(letter: Letter) -> bytes:
-    """The body that tells `letter`."""
+def body_of(letter: Letter, public_url: str | None = None) -> bytes:
+    """The body that tells `letter`, with a link below `public_url` where there is one."""
     turn = letter.turn
     text = _cut(turn.text)
     settled_at = datetime.fromtimestamp(letter.queued_at / 1000, UTC)
@@ -48,6 +49,7 @@ def body_of(letter: Letter) -> bytes:
         usage=turn.usage,
         reason=turn.reason,
         trace_id=turn.trace_id,
+        url=f"{public_url}/api/sessions/{letter.session}" if public_url else "",
         truncated=text != turn.text,
     )
     timestamp = settled_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -116,7 +116,10 @@ class Model:
         events = [*stream.events, *([outcome] if outcome else [])]
         unanswered = [*stream.unanswered(), *([len(events)] if outcome else [])]
         draft = Draft(read_to=len(events))
-        wants = claims and not stream.paused
+        read = [events[offset - 1][1] for offset in unanswered]
+        # A commit that pauses its stream starts no job.
+        pauses = any(isinstance(each, Told) and each.pause for each in read)
+        wants = claims and not stream.paused and not pauses
         takes = wants and not self._is_behind(name, events, unanswered)
         for offset in unanswered:
             type_, told = events[offset - 1]

@@ -141,10 +141,6 @@ def _take_up(stage: Stage) -> object:
     return stage.log.take_up(S, grace_ms=10_000)
 
 
-def _take_up_fresh(stage: Stage) -> object:
-    return stage.log.take_up(S, grace_ms=10_000, fresh_ms=60_000)
-
-
 def _taken(stage: Stage) -> None:
     _busy(stage)
     _take(stage)
@@ -244,7 +240,6 @@ SCENARIOS = {
     "resume a stream": Scenario("gate", _with_parked_jobs, _resume),
     "take what is due": Scenario("take", _busy, _take),
     "take a stream up": Scenario("take_up", _session, _take_up),
-    "take a fresh stream up": Scenario("take_up", _session, _take_up_fresh),
     "give back what was taken": Scenario("give_back", _taken, _give_back),
     "reap a dead worker": Scenario("reap", _busy, _reap),
     "renew a lease": Scenario("renew", _busy, _renew),

@@ -13,7 +13,10 @@ TEXT_LIMIT = 262_144
 
 
 class SettledTurn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The end of a turn. `url` is where the session can be read, with a token. `truncated`: `text` was longer than `TEXT_LIMIT` bytes; the session has all of it."""
+    """The end of a turn. `url` is where the session can be read, with a token.
+
+    `truncated`: `text` was longer than `TEXT_LIMIT` bytes; the session has all of it.
+    """
 
     session: str
     turn: int

@@ -43,7 +43,8 @@ _FAILURES: tuple[tuple[type[Exception], str], ...] = (
 class HTTPChannel:
     """Sends to public addresses and those `addresses` allows, signed with every key of `keys()`.
 
-    `public_url` is where people reach this server. `keys` raises Unavailable when they can not be had: then nothing is sent. `wall_s` is epoch seconds.
+    `public_url` is where people reach this server. `keys` raises Unavailable when they can not be had: then
+    nothing is sent. `wall_s` is epoch seconds.
     """
 
     name = "http"

@@ -6,12 +6,11 @@ Neither retries nor stores; what an attempt's end means for its job is decided b
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from types import TracebackType
 
 import msgspec
 
 from services.errors import TurnwrightError
-from services.jobs.cancellation import Cancellation
+from services.jobs.attempt import RunningAttempt
 from services.jobs.deadline import Deadlines
 from services.llm.provider import (
     Call,
@@ -31,61 +30,24 @@ def _always() -> bool:
     return True
 
 
-class RunningCall(Call):
-    """The `Call` of one attempt, used as a context manager that disarms its wall limit at the end.
+class RunningCall(RunningAttempt, Call):
+    """The `Call` of one attempt. It is cancelled with `wall` after `wall_s`.
 
-    `wall_s` counts from here on a monotonic clock. `may_start` is asked once more right before the first
-    byte leaves (is the lease still ours?); it must neither block nor raise.
+    `may_start` is asked once more right before the first byte leaves (is the lease still ours?); it must neither
+    block nor raise.
     """
 
     def __init__(
         self, *, deadlines: Deadlines, wall_s: float, may_start: Callable[[], bool] = _always
     ) -> None:
-        self._cancellation = Cancellation()
+        super().__init__(deadlines=deadlines, lasts_s=wall_s, timeout=WALL)
         self._may_start = may_start
-        self._is_started = False
-        self._disarm = deadlines.arm(wall_s, lambda: self.cancel(WALL))
 
-    def __enter__(self) -> RunningCall:
-        return self
+    def _refusal(self) -> str:
+        return "" if self._may_start() else MAY_NOT_START
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._disarm()
-
-    def cancel(self, reason: str) -> None:
-        """Stop this attempt from any thread; the first reason stays. `reason` is a safe code."""
-        self._cancellation.set(reason)
-
-    @property
-    def cancel_reason(self) -> str:
-        """The reason of the first cancel, `wall` for the limit, `may_not_start`, or empty."""
-        return self._cancellation.reason
-
-    @property
-    def is_started(self) -> bool:
-        """Whether the provider was let through to send its first byte."""
-        return self._is_started
-
-    def starting(self) -> None:
-        """Refuse the first byte of an attempt that was cancelled or whose lease is gone."""
-        if not self._cancellation.is_set() and not self._may_start():
-            self._cancellation.set(MAY_NOT_START)
-        if self._cancellation.is_set():
-            raise ProviderError("cancelled", code=self.cancel_reason)
-        self._is_started = True
-
-    def on_cancel(self, shut: Callable[[], None]) -> Callable[[], None]:
-        """Run `shut` on cancel, at once if that is past; returns how to take it back."""
-        return self._cancellation.add(shut)
-
-    def is_cancelled(self) -> bool:
-        """Whether this attempt was stopped, by whomever."""
-        return self._cancellation.is_set()
+    def _stopped(self) -> ProviderError:
+        return ProviderError("cancelled", code=self.cancel_reason)
 
 
 def stream_run(provider: Provider, request: ChatRequest, call: RunningCall) -> Generator[Piece, None, None]:

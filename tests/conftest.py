@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.streams.keys import Keys
+from services.telemetry.context import work_for
 from tests.fakes.store_servers import GIVEN, SERVERS, serve, wipe
 
 
@@ -17,6 +18,13 @@ def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a running store; tests that use it run once per supported server."""
     with serve(request.param) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _works_for_nobody() -> Iterator[None]:
+    """Who runs jobs step by step works for their traces; the next test in this thread must not."""
+    yield
+    work_for(None)
 
 
 @pytest.fixture

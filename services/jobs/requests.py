@@ -10,11 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 from services.errors import Defect
 from services.streams.event import Event, StreamId
-from services.streams.near import Past
+from services.streams.near import Past, newest_first
 from services.streams.vocabulary import AttemptEnded
 from services.telemetry.context import Trace
-
-PAGE = 100
 
 
 class Asked(Protocol):
@@ -47,15 +45,12 @@ def find_attempts(
     log: Past, stream: StreamId, job: str, type: str, shape: type[A], *, ended: str = ""
 ) -> Found[A]:
     """The `type` event that asked for `job`, and its `ended` events. Raises: Defect when nothing asked for it."""
-    before = None
     attempts: list[tuple[int, AttemptEnded]] = []
-    while page := log.read_back(stream, before=before, limit=PAGE):
-        for event in page:
-            if event.type == type and (asked := _named(event, job, shape)) is not None:
-                return Found(asked=asked, trace=event.context, ended=attempts[::-1])
-            if event.type == ended and (failed := _named(event, job, AttemptEnded)) is not None:
-                attempts.append((event.created_at, failed))
-        before = page[-1].offset
+    for event in newest_first(log, stream):
+        if event.type == type and (asked := _named(event, job, shape)) is not None:
+            return Found(asked=asked, trace=event.context, ended=attempts[::-1])
+        if event.type == ended and (failed := _named(event, job, AttemptEnded)) is not None:
+            attempts.append((event.created_at, failed))
     raise Defect(f"job {job} has no request")
 
 

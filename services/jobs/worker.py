@@ -38,8 +38,6 @@ NEWER_DELAY_MS = 3_000
 CONFLICT_DELAY_MS = 50
 DEFECT_DELAY_MS = 2_000
 INSIST_S = 0.5
-# What an attempt does to the outside. A model request costs, and harms nobody; a tool declares its own.
-EFFECTS: Mapping[JobKind, str] = {"llm": "", "tool": "unknown", "deliver": "external"}
 
 
 class Deliverer(Protocol):
@@ -222,12 +220,14 @@ class Worker:
 
     def _declared(self, kind: JobKind, job: JobId) -> str:
         """The effect to claim with; the worst for a job that is not there to be claimed, as hints may name any."""
-        if kind != "tool":
-            return EFFECTS[kind]
-        row = self._claims.look([job])[job]
-        if row is None or row.state != "requested" or row.kind != kind:
-            return "unknown"
-        return self._runners[kind].effect(Held(kind=kind, id=job, stream=stream_of(job), token=row.token))
+        if kind == "tool":
+            row = self._claims.look([job])[job]
+            if row is None or row.state != "requested" or row.kind != kind:
+                return "unknown"
+        return self._effect(kind, job)
+
+    def _effect(self, kind: JobKind, job: JobId) -> str:
+        return self._runners[kind].effect(Held(kind=kind, id=job, stream=stream_of(job), token=0))
 
     def _run(self, held: Held, claim: Claim, standing: Standing | None, errand: Errand) -> Advanced | None:
         """Run a claimed job to its end; what the settlement led to, None when nothing more is ours."""
@@ -304,7 +304,8 @@ class Worker:
             if job.delay_ms or (chosen and chosen[0] != job.id) or not errand.reserve(job.id, job.kind):
                 return None
             chosen[:] = [job.id]
-            effect = self._effect_of(job.tool) if job.kind == "tool" else EFFECTS[job.kind]
+            is_tool = job.kind == "tool"
+            effect = self._effect_of(job.tool) if is_tool else self._effect(job.kind, job.id)
             return JobStarted(job=job.id, attempt=1, incarnation=self._incarnation, effect=effect)
 
         return claim

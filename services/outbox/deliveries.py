@@ -16,6 +16,7 @@ from services.faults import Faults
 from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Lost, Result, Settled
+from services.jobs.recovery import DEATHS
 from services.jobs.running import Running
 from services.jobs.traces import RunSpans
 from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
@@ -25,14 +26,12 @@ from services.processors.advance import Held
 from services.streams.event import Event, EventInput, JobId
 from services.streams.keys import stream_of
 from services.streams.log import Log
-from services.streams.near import NearPast, Past
+from services.streams.near import NearPast, Past, newest_first
 from services.streams.vocabulary import InputReceived, ReplyQueued, ReplySettled, TurnSettled
 from services.telemetry import conventions as names
 from services.telemetry.context import work_for
 from services.telemetry.tracer import Span, within
 
-# Attempts that a process's death ended cost nothing, up to so many.
-DEATHS = 10
 PAGE = 40
 # After these the other side may have the letter.
 DOUBTFUL = frozenset({"ambiguous", "worker_lost", "orphaned", "lost", "deploy", "defect"})
@@ -157,17 +156,15 @@ class Deliveries:
 
 def _find(past: Past, held: Held) -> tuple[ReplyQueued, Event]:
     """What the job is to deliver, and the end of its turn: never far apart, mostly near the head."""
-    before, queued = None, None
-    while page := past.read_back(held.stream, before=before, limit=PAGE):
-        for event in page:
-            if queued is None and event.type == "reply.queued":
-                found = event.decode(ReplyQueued)
-                queued = found if found.job == held.id else None
-                if queued is not None and queued.settled:
-                    return queued, _there(past.get(held.stream, queued.settled))
-            elif queued is not None and _settles(event, queued.turn):
-                return queued, event
-        before = page[-1].offset
+    queued: ReplyQueued | None = None
+    for event in newest_first(past, held.stream, page=PAGE):
+        if queued is None and event.type == "reply.queued":
+            found = event.decode(ReplyQueued)
+            queued = found if found.job == held.id else None
+            if queued is not None and queued.settled:
+                return queued, _there(past.get(held.stream, queued.settled))
+        elif queued is not None and _settles(event, queued.turn):
+            return queued, event
     raise Defect(f"job {held.id} has nothing to deliver")
 
 

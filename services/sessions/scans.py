@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from services.streams.event import Event, Offset, StreamId
 from services.streams.log import Log
+from services.streams.near import newest_first
 
 SCAN_PAGE = 500
 SCAN_LIMIT = 10_000
@@ -22,10 +24,5 @@ def forward(log: Log, stream: StreamId, *, after: Offset, page: int = SCAN_PAGE)
 
 
 def backward(log: Log, stream: StreamId, *, before: Offset, page: int = SCAN_PAGE) -> Iterator[Event]:
-    """The events before `before`, newest first, at most about `SCAN_LIMIT` of them. Raises: Unavailable."""
-    for _ in range(max(1, SCAN_LIMIT // page)):
-        events = log.read_back(stream, before=before, limit=page)
-        yield from events
-        if len(events) < page:
-            return
-        before = events[-1].offset
+    """The events before `before`, newest first, at most `SCAN_LIMIT` of them. Raises: Unavailable."""
+    return islice(newest_first(log, stream, before=before, page=page), SCAN_LIMIT)

@@ -5,7 +5,7 @@ A worker that goes on with what it committed need not read back what it holds in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from services.streams.event import Event, Offset, StreamId
@@ -47,6 +47,15 @@ class NearPast:
 
     def _first(self) -> Offset:
         return self._events[0].offset if self._events else 0
+
+
+def newest_first(
+    past: Past, stream: StreamId, *, before: Offset | None = None, page: int = 100
+) -> Iterator[Event]:
+    """The events before `before` (or all), newest first, read `page` by page. Raises: Unavailable."""
+    while events := past.read_back(stream, before=before, limit=page):
+        yield from events
+        before = events[-1].offset
 
 
 def newest(*parts: Sequence[Event]) -> tuple[Event, ...]:

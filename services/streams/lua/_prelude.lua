@@ -88,6 +88,14 @@ end
 -- What the events of a kind of job begin with.
 local EVENTS = { llm = 'llm', tool = 'tool', deliver = 'reply' }
 
+-- A member is taken: put off, so that nobody else works on it meanwhile. From the third counted take without a commit on for
+-- longer: what kills each worker that runs it must not kill a lone one five times in a minute, after which nobody would start
+-- it again. n: the count of this take, 0 for one that is not counted.
+local function put_off(due, takes, member, n, grace_ms, now)
+  redis.call('ZADD', due, 'XX', now + grace_ms * math.max(1, math.min(n - 1, 3)), member)
+  if n > 0 then redis.call('HINCRBY', takes, member, 1) end
+end
+
 local function due_at_most(due, member, score)
   local old = redis.call('ZSCORE', due, member)
   if not old or tonumber(old) > score then redis.call('ZADD', due, score, member) end

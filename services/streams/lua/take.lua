@@ -1,7 +1,5 @@
 -- take: members that are due now, put off by a grace so that nobody else works on them meanwhile.
 -- Writes nothing when nothing is due. A repeat takes what the first run did not; the grace brings the rest back.
--- From the third counted take without a commit on the grace is longer: what kills each worker that runs it must not
--- kill a lone one five times in a minute, after which nobody would start it again.
 -- KEYS 1 due(zset) 2 takes(hash) 3 clock(string)
 -- ARGV 1 most, 0 for the hinted one alone 2 grace ms 3 hinted member or '' 4 '1' to count the takes
 -- Returns [now, member, score, takes, member, score, takes, ...]
@@ -11,8 +9,7 @@ local now = now_ms(KEYS[3])
 local taken = { now }
 local function take(member, score)
   local n = ARGV[4] == '1' and tonumber(redis.call('HGET', KEYS[2], member) or 0) + 1 or 0
-  redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]) * math.max(1, math.min(n - 1, 3)), member)
-  if n > 0 then redis.call('HINCRBY', KEYS[2], member, 1) end
+  put_off(KEYS[1], KEYS[2], member, n, tonumber(ARGV[2]), now)
   taken[#taken + 1] = member
   taken[#taken + 1] = score
   taken[#taken + 1] = n

@@ -14,8 +14,7 @@ local late = score and now - tonumber(score) or -1
 if late < 0 then return {} end
 local n = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0) + 1
 if n > 1 or late >= tonumber(ARGV[4]) then
-  redis.call('ZADD', KEYS[1], 'XX', now + tonumber(ARGV[2]) * math.max(1, math.min(n - 1, 3)), ARGV[1])
-  redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+  put_off(KEYS[1], KEYS[2], ARGV[1], n, tonumber(ARGV[2]), now)
 end
 local row, entries, head = load_stream(KEYS[4], KEYS[5], tonumber(ARGV[3]))
 return { n, late, row, entries, head, now }

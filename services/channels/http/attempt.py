@@ -6,9 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from services.channels.contract import DeliveryError, Sending
+from services.sockets import shut
 
 
 class Attempt:
@@ -52,7 +53,7 @@ class Attempt:
         if sock is not self._watched:
             self.release()
             self._watched = sock
-            self._forget = self._sending.on_cancel(lambda: _shut(sock))
+            self._forget = self._sending.on_cancel(lambda: shut(sock))
 
     def holds(self, sock: socket.socket) -> bool:
         """Whether a cancel would shut `sock`."""
@@ -92,9 +93,3 @@ class Attempts:
         """The attempt of this thread. Raises: AttributeError outside of one."""
         attempt: Attempt = self._here.attempt
         return attempt
-
-
-def _shut(sock: socket.socket) -> None:
-    # The base class's shutdown: the one of a TLS socket would take its state from under the reader.
-    with suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -5,7 +5,6 @@ A connection may serve one attempt after another; a cancel reaches it only while
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 import httpcore2
 
 from services.channels.http.attempt import Attempts
+from services.sockets import is_readable
 
 
 class TLSFailed(httpcore2.ConnectError):
@@ -80,7 +80,7 @@ class PinnedStream(httpcore2.NetworkStream):
             case "ssl_object":
                 return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
             case "is_readable":
-                return _is_readable(self._sock)
+                return is_readable(self._sock)
             case _:
                 return None
 
@@ -94,12 +94,3 @@ def _mapped(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
     except (OSError, ValueError):
         # ValueError: a name that TLS can not check.
         raise broken from None
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    """Whether there is something to read, which on an idle connection is its end."""
-    if sock.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

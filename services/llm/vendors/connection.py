@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import httpcore2
 
 from services.llm.vendors.watch import Watch, active_watch
+from services.sockets import is_readable
 
 _SLICE_MS = 200
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -109,7 +110,7 @@ class WatchedStream(httpcore2.NetworkStream):
             case "ssl_object":
                 return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
             case "is_readable":
-                return _is_readable(self._socket)
+                return is_readable(self._socket)
             case _:
                 return None
 
@@ -164,12 +165,3 @@ def _as_connect_error() -> Iterator[None]:
         raise httpcore2.ConnectTimeout(str(error)) from error
     except OSError as error:
         raise httpcore2.ConnectError(str(error)) from error
-
-
-def _is_readable(opened: socket.socket) -> bool:
-    """Bytes or the end wait to be read, so nobody else may use the connection."""
-    if opened.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(opened, select.POLLIN)
-    return bool(poll.poll(0))

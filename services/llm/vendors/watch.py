@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import httpcore2
 
 from services.llm.provider import Call, ProviderError
+from services.sockets import shut
 
 
 class Watch:
@@ -30,8 +31,7 @@ class Watch:
     def hold(self, opened: socket.socket) -> None:
         """From now on a cancel shuts `opened` and no other socket."""
         self.release()
-        # The base class's shutdown: the one of a TLS socket would take its state from under the reader.
-        self._forget = self._call.on_cancel(lambda: socket.socket.shutdown(opened, socket.SHUT_RDWR))
+        self._forget = self._call.on_cancel(lambda: shut(opened))
 
     def release(self) -> None:
         """Cancels no longer reach the socket; a shutdown that is running has ended when this returns."""

@@ -1,0 +1,23 @@
+"""What clients of ours need to know of a connected socket, and how they are freed from one."""
+
+from __future__ import annotations
+
+import select
+import socket
+from contextlib import suppress
+
+
+def shut(opened: socket.socket) -> None:
+    """End whatever a thread waits for on `opened`, from another thread. It may be over already."""
+    # The base class's shutdown: the one of a TLS socket would take its state from under the reader.
+    with suppress(OSError):
+        socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+
+def is_readable(opened: socket.socket) -> bool:
+    """Whether bytes or the end wait to be read: nobody may use an idle connection of which that is true."""
+    if opened.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(opened, select.POLLIN)
+    return bool(poll.poll(0))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import sys
 import threading
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.fakes.http_server import FakeServer, HTTPServer
 
 BOMB_BYTES = 200 << 20
 
@@ -88,7 +88,7 @@ class Received:
         return found
 
 
-class CallbackServer:
+class CallbackServer(FakeServer):
     """The fake. Scripts given to `will` are used up in order; those of a path come first; then it is 204."""
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -97,30 +97,12 @@ class CallbackServer:
         self.closed = 0
         self.sent_bytes = 0
         self.disconnects = 0
-        self.stopping = threading.Event()
         self._scripts: dict[str, deque[Script]] = {}
         self._changed = threading.Condition()
-        self._http = _Server(("127.0.0.1", port), self)
+        super().__init__(_Connection, port=port)
         if tls is not None:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
-        self.port: int = self._http.server_address[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> CallbackServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stopping.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+            self.url = f"https://127.0.0.1:{self.port}"
 
     def will(self, *scripts: Script, path: str = "") -> None:
         """What to do with the next requests, or the next ones to `path`, one script each."""
@@ -159,24 +141,9 @@ class CallbackServer:
         return Status()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 512
-
-    def __init__(self, address: tuple[str, int], fake: CallbackServer) -> None:
-        self.fake = fake
-        super().__init__(address, _Connection)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is part of the tests; anything else is a bug of the fake."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # socketserver's own types
-
-
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: HTTPServer[CallbackServer]
     connection: socket.socket
 
     def handle(self) -> None:

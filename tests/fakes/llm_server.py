@@ -15,10 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 
 from services.llm.provider import ChatRequest, Finished, Piece, TextDelta, TokenUsage
+from tests.fakes.http_server import FakeServer, HTTPServer
 from tests.fakes.llm_dialects import Dialect, Fault, JSONLines
 from tests.fakes.llm_scripts import (
     Answer,
@@ -52,7 +52,7 @@ def echo(recorded: Recorded) -> Script:
     return Answer(pieces=(*pieces, usage, Finished(reason="stop", model=recorded.asked.model)))
 
 
-class LLMServer:
+class LLMServer(FakeServer):
     """The fake. Scripts given to `will` are used up in order, then `respond` decides."""
 
     def __init__(
@@ -69,27 +69,9 @@ class LLMServer:
         self.connections = 0
         self.connections_with_bytes = 0
         self.disconnects = 0
-        self.stopping = threading.Event()
         self._scripts: deque[Script] = deque()
         self._changed = threading.Condition()
-        self._http = _Server(("127.0.0.1", port), self)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> LLMServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stopping.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(_Connection, port=port)
 
     def will(self, *scripts: Script) -> None:
         """What to do with the next requests, one script each."""
@@ -119,24 +101,9 @@ class LLMServer:
         return self.respond(recorded)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 512
-
-    def __init__(self, address: tuple[str, int], fake: LLMServer) -> None:
-        self.fake = fake
-        super().__init__(address, _Connection)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is part of the tests; anything else is a bug of the fake."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # socketserver's own types
-
-
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: HTTPServer[LLMServer]
     connection: socket.socket
 
     def handle(self) -> None:

@@ -5,12 +5,10 @@ slow, broken or answer garbage. OTLP over HTTP; with `grpc` over gRPC.
 from __future__ import annotations
 
 import socket
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Literal
 
@@ -22,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
+from tests.fakes.http_server import FakeServer, HTTPServer
 from tests.worker.waiting import wait_until
 
 Mode = Literal["ok", "slow", "broken", "garbage", "hang_up"]
@@ -45,7 +44,7 @@ class Span:
     ended: float
 
 
-class Collector:
+class Collector(FakeServer):
     """The fake. `mode` may be changed while it runs; `spans` in the order of arrival."""
 
     def __init__(self) -> None:
@@ -54,25 +53,7 @@ class Collector:
         self.metrics: list[ExportMetricsServiceRequest] = []
         self.raw: list[bytes] = []
         self.requests = 0
-        self.stopping = threading.Event()
-        self._http = _Server(("127.0.0.1", 0), self)
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Collector:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stopping.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(_Connection)
 
     def take(self, path: str, body: bytes) -> None:
         """Decode and keep one export."""
@@ -171,23 +152,9 @@ def _value(value: AnyValue) -> object:
     return getattr(value, which) if which else None
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], fake: Collector) -> None:
-        self.fake = fake
-        super().__init__(address, _Connection)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is part of the tests; anything else is a bug of the fake."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # socketserver's own types
-
-
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: HTTPServer[Collector]
     connection: socket.socket
 
     def log_message(self, format: str, *args: object) -> None:

@@ -16,8 +16,11 @@ def shut(opened: socket.socket) -> None:
 
 def is_readable(opened: socket.socket) -> bool:
     """Whether bytes or the end wait to be read: nobody may use an idle connection of which that is true."""
-    if opened.fileno() < 0:
-        return True
+    return opened.fileno() < 0 or is_ready(opened, select.POLLIN, within_s=0)
+
+
+def is_ready(opened: socket.socket, events: int, *, within_s: float) -> bool:
+    """Wait until one of `events` (`select.POLLIN`, `POLLOUT`) or an end of `opened` is there: whether it is."""
     poll = select.poll()
-    poll.register(opened, select.POLLIN)
-    return bool(poll.poll(0))
+    poll.register(opened, events)
+    return bool(poll.poll(within_s * 1000))

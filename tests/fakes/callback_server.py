@@ -64,7 +64,15 @@ class Bomb:
     """Answer 200 with a small body that says it expands to a huge one."""
 
 
-Script = Status | Held | HangUp | Garbage | Trickle | Endless | Bomb
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """Answer with exactly these `pieces`, one after another; then go on, or with `closes` end the connection."""
+
+    pieces: tuple[bytes, ...]
+    closes: bool = False
+
+
+Script = Status | Held | HangUp | Garbage | Trickle | Endless | Bomb | Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +201,10 @@ class _Connection(BaseHTTPRequestHandler):
                 self._write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
                 while True:
                     self._write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            case Raw():
+                for each in script.pieces:
+                    self._write(each)
+                self.close_connection = script.closes
             case Bomb():
                 self._answer(Status(status=200, headers=(("content-encoding", "gzip"),), body=_bomb()))
 

@@ -9,35 +9,23 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-import httpcore2
+from httpcore2 import default_ssl_context
 
-from services.channels.contract import DeliveryError, DeliveryErrorKind, Letter, Receipt, Sending
+from services.channels.contract import DeliveryError, Letter, Receipt, Sending
 from services.channels.http.addresses import Addresses
-from services.channels.http.answers import receipt_of
-from services.channels.http.attempt import Attempt, Attempts
+from services.channels.http.answers import Headers, receipt_of
+from services.channels.http.attempt import Attempt
 from services.channels.http.connections import Connections, Keep
 from services.channels.http.guard import Guard
 from services.channels.http.lookup import Lookups
 from services.channels.http.payload import body_of
+from services.channels.http.request import UnsafeHeader, request_of
 from services.channels.http.signing import signed_headers
-from services.channels.http.stream import TLSFailed
 from services.channels.http.targets import BadTarget, Target, target_of
 from services.errors import Unavailable
 from services.telemetry.context import current
 
-# An answer is read to its end only to use the connection again. What costs more than a new one is left.
-BODY_LIMIT = 65_536
-BODY_S = 1.0
 USER_AGENT = "Turnwright"
-
-# By the client's exception: whether the address was reached, and a safe word for it.
-_FAILURES: tuple[tuple[type[Exception], str], ...] = (
-    (TLSFailed, "tls_failed"),
-    (httpcore2.TimeoutException, "timeout"),
-    (httpcore2.ConnectError, "connect_failed"),
-    (httpcore2.NetworkError, "hung_up"),
-    (httpcore2.ProtocolError, "malformed"),
-)
 
 
 class HTTPChannel:
@@ -65,22 +53,15 @@ class HTTPChannel:
         self._keys = keys
         self._public_url = public_url
         self._wall_s = wall_s
-        self._attempts = Attempts()
-        guard = Guard(addresses, lookups or Lookups(), self._attempts)
-        self._connections = Connections(guard, tls or httpcore2.default_ssl_context(), keep or Keep())
+        guard = Guard(addresses, lookups or Lookups())
+        self._connections = Connections(guard, tls or default_ssl_context(), keep or Keep())
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Post `letter` once, within its `timeout_s`. Raises: DeliveryError."""
         target = self._target(letter)
         request = self._request(target, letter)
-        with self._attempts.enter(sending, letter.timeout_s) as attempt:
-            try:
-                return self._exchange(target, request, attempt)
-            except DeliveryError:
-                raise
-            except tuple(kind for kind, _ in _FAILURES) as error:
-                attempt.go_on()
-                raise _judged(error, attempt) from None
+        status, headers = self._ask(target, request, Attempt(sending, letter.timeout_s))
+        return receipt_of(status, headers, now_s=self._wall_s())
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
         """Nothing to look for: a receiver drops repeats by itself."""
@@ -90,12 +71,10 @@ class HTTPChannel:
         """Close idle connections; sending later opens new ones."""
         self._connections.close()
 
-    def _request(self, target: Target, letter: Letter) -> httpcore2.Request:
+    def _request(self, target: Target, letter: Letter) -> bytes:
         body = body_of(letter, self._public_url)
         headers = {
-            "host": target.authority,
             "content-type": "application/json",
-            "content-length": str(len(body)),
             "user-agent": USER_AGENT,
             # An answer is not read; that it need not be expanded either goes without saying to most.
             "accept-encoding": "identity",
@@ -105,14 +84,10 @@ class HTTPChannel:
         if trace is not None:
             # Never the baggage: it is not the receiver's business.
             headers["traceparent"] = trace.parent
-        url = httpcore2.URL(
-            scheme=target.scheme.encode(),
-            host=target.host.encode(),
-            port=target.port,
-            target=target.path.encode(),
-        )
-        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return httpcore2.Request(b"POST", url, headers=encoded, content=body)
+        try:
+            return request_of(target, headers, body)
+        except UnsafeHeader:
+            raise DeliveryError("not_sent", code="malformed") from None
 
     def _signed(self, marker: str, body: bytes) -> dict[str, str]:
         try:
@@ -129,33 +104,11 @@ class HTTPChannel:
             raise DeliveryError("refused", code=error.code) from None
         return target
 
-    def _exchange(self, target: Target, request: httpcore2.Request, attempt: Attempt) -> Receipt:
-        connection = self._connections.take(target, request.url.origin)
-        response = connection.handle_request(request)
+    def _ask(self, target: Target, request: bytes, attempt: Attempt) -> tuple[int, Headers]:
+        connection = self._connections.take(target, attempt)
         try:
-            receipt = receipt_of(response.status, response.headers, now_s=self._wall_s())
+            return connection.ask(request, attempt)
         finally:
-            _drain(response, attempt)
-            response.close()
             # First this: once it is given back, the connection may be in somebody else's hands.
             attempt.release()
             self._connections.give_back(target, connection)
-        return receipt
-
-
-def _drain(response: httpcore2.Response, attempt: Attempt) -> None:
-    """Read what is left of a short answer. Whatever happens: what the answer means is known already."""
-    attempt.limit(BODY_S)
-    read = 0
-    try:
-        for chunk in response.iter_stream():
-            read += len(chunk)
-            if read > BODY_LIMIT:
-                return
-    except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError):
-        return
-
-
-def _judged(error: Exception, attempt: Attempt) -> DeliveryError:
-    kind: DeliveryErrorKind = "ambiguous" if attempt.is_started else "not_sent"
-    return DeliveryError(kind, code=next(code for known, code in _FAILURES if isinstance(error, known)))

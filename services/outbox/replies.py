@@ -74,6 +74,9 @@ class Replies(Processor[RepliesState]):
                 "reply.discard_requested",
             }
         ),
+        reacts=frozenset(
+            {"turn.settled", "reply.failed", "reply.replay_requested", "reply.discard_requested"}
+        ),
         emits=frozenset({"reply.queued", "reply.failed"}),
     )
     state = RepliesState

@@ -36,11 +36,18 @@ def check_weight(
     appends: Sequence[AppendTo],
 ) -> None:
     """Bound all bytes of a commit, states as fields `s:<name>` included. Raises: TooMany."""
+    owed = sum(len(one.event.payload) for one in appends)
+    if _all(before) + _all(after) + sum(len(one.payload) for one in events) + owed <= COMMIT_LIMIT:
+        return
     states = {n: v for n, v in before.items() if n.startswith("s:")}
     weight = sum(map(len, states.values()))
     if events:
         weight += sum(len(v) for n, v in after.items() if n in states and v != states[n])
     weight += min(CALL_LIMIT + SMALL * len(events), sum(len(one.payload) for one in events))
-    weight += sum(len(one.event.payload) for one in appends)
+    weight += owed
     if weight > COMMIT_LIMIT:
         raise TooMany(max(states, key=lambda name: len(states[name]))[2:])
+
+
+def _all(fields: Mapping[str, bytes]) -> int:
+    return sum(map(len, fields.values()))

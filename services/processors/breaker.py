@@ -29,7 +29,13 @@ class BreakerState(msgspec.Struct, frozen=True, kw_only=True):
 class Breaker(Processor[BreakerState]):
     """Allows `per_minute` events in the long run and `burst` beyond that within ten minutes."""
 
-    contract = Contract(name="breaker", version=1, consumes=EVERYTHING, emits=frozenset({"stream.paused"}))
+    contract = Contract(
+        name="breaker",
+        version=1,
+        consumes=EVERYTHING,
+        reacts=frozenset(),
+        emits=frozenset({"stream.paused"}),
+    )
     state = BreakerState
 
     def __init__(self, *, per_minute: int, burst: int) -> None:
@@ -48,15 +54,18 @@ class Breaker(Processor[BreakerState]):
             is_open=state.is_open or event.type == "stream.paused",
         )
 
-    def react(self, state: BreakerState, event: Event, moment: Moment) -> Sequence[Decision]:
-        """Pause the stream once a window of minutes holds more than it may."""
+    def wakes_at(self, state: BreakerState) -> int | None:
+        """At once, when a window of minutes holds more than it may."""
         # No counts: the newest event read is the resumption that cleared them.
         if state.is_open or not state.counts or state.counts[0] <= self._per_minute:
-            return ()
+            return None
         total = 0
         for minutes, count in enumerate(state.counts, start=1):
             total += count
             if total > self._burst + minutes * self._per_minute:
-                paused = StreamPaused(reason=REASON, by="breaker")
-                return (Emit(EventInput.of("stream.paused", paused)),)
-        return ()
+                return 0
+        return None
+
+    def on_time(self, state: BreakerState, moment: Moment) -> Sequence[Decision]:
+        """Pause the stream."""
+        return (Emit(EventInput.of("stream.paused", StreamPaused(reason=REASON, by="breaker"))),)

@@ -80,16 +80,24 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a processor promises. Raise `version` whenever reduce changes: the state is folded anew."""
+    """What a processor promises. Raise `version` whenever reduce changes: the state is folded anew.
+
+    Events of the types `consumes` are reduced, those of `reacts` among them also reacted to; without `reacts` all.
+    """
 
     name: str
     version: int
     consumes: frozenset[str]
+    reacts: frozenset[str] = EVERYTHING
     emits: frozenset[str] = frozenset()
 
     def takes(self, type: str) -> bool:
         """Whether events of `type` reach the processor."""
         return type in self.consumes or self.consumes == EVERYTHING
+
+    def answers(self, type: str) -> bool:
+        """Whether events of `type`, once reduced, are reacted to."""
+        return self.takes(type) and (type in self.reacts or self.reacts == EVERYTHING)
 
 
 class Processor(Generic[S]):

@@ -160,38 +160,60 @@ class _Pass:
             name: left_behind(row, reading.at) for name, row in reading.rows.items() if name not in known
         }
         self.named: set[str] = set()
+        self.main: list[Unit] = []
+        self.has_skips = False
+        self.audiences: dict[str, tuple[list[Unit], list[Unit]]] = {}
+        self.pending: dict[int, tuple[Event, list[Unit]]] = {}
         self.queue: deque[tuple[Event, list[Unit]]] = deque()
 
     def run(self) -> Plan:
         for fault in self.faults.values():
             self._park(fault)
-        main = [unit for unit in self.units if self._catch_up(unit)]
+        self.main = [unit for unit in self.units if self._catch_up(unit)]
+        self.has_skips = any(unit.row.skips for unit in self.main)
         for event in self.reading.events:
-            for unit in main:
-                unit.reduce(event)
-            self._govern(event)
+            self._read(event)
         self._store(self.out.before)
-        self._note_pending(main)
-        self._react(main)
-        self._store(self.out.after)
+        self._react()
+        timer = self._pass_time()
+        if self.out.events:
+            self._store(self.out.after)
+        else:
+            self.out.after |= self.out.before
         check_weight(self.out.before, self.out.after, self.out.events, self.out.appends)
         for name, row in self.others.items():
             self.out.before[f"p:{name}"] = self.out.after[f"p:{name}"] = encode_row(row)
         self.out.behind |= any(unit.row.offset is not None for unit in self.units)
-        self.out.waiting = sum(unit.waiting(self.read_to) for unit in main)
-        timers = (unit.wakes_at(self.read_to) for unit in main)
-        self.out.timer = min((at for at in timers if at is not None), default=None)
+        self.out.waiting = sum(unit.waiting(self.read_to) for unit in self.main)
+        self.out.timer = timer
         return self.out
 
-    def _note_pending(self, main: list[Unit]) -> None:
-        """What is still to be reacted to: not what is older than the anchor, not what was fed back already."""
+    def _read(self, event: Event) -> None:
+        """Fold a new event. To be reacted to is what is newer than the anchor and was not fed back already."""
         first, last = self.reading.own
-        for unit in main:
-            for event in self.reading.events:
-                if not unit.takes(event):
-                    continue
-                if unit.row.reacts_to(event.offset) and (unit.lagged or not first <= event.offset <= last):
-                    unit.pending[event.offset] = event
+        is_fed = first <= event.offset <= last
+        takers, answerers = self._audience(event)
+        for unit in takers:
+            unit.reduce(event)
+        for unit in answerers:
+            if unit.row.reacts_to(event.offset) and (unit.lagged or not is_fed):
+                self._note(event, unit)
+        self._govern(event)
+
+    def _note(self, event: Event, unit: Unit) -> None:
+        self.pending.setdefault(event.offset, (event, []))[1].append(unit)
+
+    def _audience(self, event: Event) -> tuple[list[Unit], list[Unit]]:
+        """Who of those at the checkpoint the event is for, and who of them answers it."""
+        found = self.audiences.get(event.type)
+        if found is None:
+            takers = [unit for unit in self.main if unit.processor.contract.takes(event.type)]
+            answerers = [unit for unit in takers if unit.processor.contract.answers(event.type)]
+            found = self.audiences[event.type] = takers, answerers
+        if self.has_skips:
+            takers, answerers = found
+            return [u for u in takers if u.takes(event)], [u for u in answerers if u.takes(event)]
+        return found
 
     def _open(self, processor: AnyProcessor) -> Unit | None:
         contract = processor.contract
@@ -258,22 +280,23 @@ class _Pass:
         if unit.row.offset is None:
             return True
         offset = unit.row.offset
+        missed = []
         for event in self.reading.lagging.get(unit.name, ()):
             if offset < event.offset <= self.reading.at:
-                unit.reduce(event)
-                if unit.row.reacts_to(event.offset):
-                    unit.pending[event.offset] = event
                 offset = event.offset
+                if not unit.takes(event):
+                    continue
+                unit.reduce(event)
+                if unit.answers(event) and unit.row.reacts_to(offset):
+                    missed.append(event)
         caught_up = offset >= self.reading.at
         unit.row = msgspec.structs.replace(unit.row, offset=None if caught_up else offset)
-        if not caught_up:
-            self._react_alone(unit)
+        for event in missed:
+            if caught_up:
+                self._note(event, unit)
+            else:
+                self._decide(unit, unit.react(event, self.moment), event)
         return caught_up
-
-    def _react_alone(self, unit: Unit) -> None:
-        for event in unit.pending.values():
-            self._decide(unit, unit.react(event, self.moment), event)
-        unit.pending = {}
 
     def _govern(self, event: Event) -> None:
         """Decisions of people about parked processors."""
@@ -287,47 +310,50 @@ class _Pass:
         self.others[name] = msgspec.structs.replace(row, status="ok", error="", fault=0, skips=skips)
         self.out.behind = True
 
-    def _react(self, main: list[Unit]) -> None:
+    def _react(self) -> None:
         for i, made in enumerate(self.out.events):
-            self._feed(self._provisional(made, i), main)
-        pending = {offset: event for unit in main for offset, event in unit.pending.items()}
-        for offset, event in sorted(pending.items()):
-            for unit in main:
-                if offset in unit.pending:
-                    self._decide_fed(unit, unit.react(event, self.moment), event, main)
-                    if self.queue:
-                        self._drain(main)
+            self._feed(self._provisional(made, i))
+        for _, (event, units) in sorted(self.pending.items()):
+            for unit in units:
+                self._decide_fed(unit, unit.react(event, self.moment), event)
+                self._drain()
+
+    def _pass_time(self) -> int | None:
+        """React to time having passed; when the stream wants to be woken next."""
         for _ in range(TIME_ROUNDS):
             count = len(self.out.events)
-            for unit in main:
-                self._decide_fed(unit, unit.on_time(self.moment, self.read_to), None, main)
-                if self.queue:
-                    self._drain(main)
+            wakes = []
+            for unit in self.main:
+                at, decisions = unit.on_time(self.moment, self.read_to)
+                wakes.append(at)
+                self._decide_fed(unit, decisions, None)
+                self._drain()
             if len(self.out.events) == count:
                 break
+        else:
+            wakes = [unit.wakes_at(self.read_to) for unit in self.main]
+        return min((at for at in wakes if at is not None), default=None)
 
-    def _drain(self, main: list[Unit]) -> None:
+    def _drain(self) -> None:
         while self.queue:
             event, units = self.queue.popleft()
             for unit in units:
-                self._decide_fed(unit, unit.react(event, self.moment), event, main)
+                self._decide_fed(unit, unit.react(event, self.moment), event)
 
-    def _decide_fed(
-        self, unit: Unit, decisions: Sequence[Decision], event: Event | None, main: list[Unit]
-    ) -> None:
+    def _decide_fed(self, unit: Unit, decisions: Sequence[Decision], event: Event | None) -> None:
         if not decisions:
             return
         start = len(self.out.events)
         self._decide(unit, decisions, event)
         for i in range(start, len(self.out.events)):
-            self._feed(self._provisional(self.out.events[i], i), main)
+            self._feed(self._provisional(self.out.events[i], i))
 
-    def _feed(self, event: Event, main: list[Unit]) -> None:
-        takers = [unit for unit in main if unit.takes(event)]
+    def _feed(self, event: Event) -> None:
+        takers, answerers = self._audience(event)
         for unit in takers:
             unit.reduce(event)
-        if takers:
-            self.queue.append((event, takers))
+        if answerers:
+            self.queue.append((event, answerers))
 
     def _provisional(self, one: EventInput, index: int) -> Event:
         return one.at(self.read_to + 1 + index, self.reading.now_ms)

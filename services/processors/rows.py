@@ -5,6 +5,7 @@ Stored as fields `p:<name>` (the row) and `s:<name>` (the state) of the stream's
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -39,15 +40,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def rows_of(fields: dict[str, bytes]) -> dict[str, Row]:
     """Every row of a stream by processor name. Raises: Defect for bytes nobody can read."""
     try:
-        return {
-            name[2:]: msgspec.json.decode(value, type=Row)
-            for name, value in fields.items()
-            if name.startswith("p:")
-        }
+        return {name[2:]: _decode_row(value) for name, value in fields.items() if name.startswith("p:")}
     except msgspec.DecodeError as error:
         raise Defect("a processor's row can not be read") from error
 
 
+# Nearly all rows of all streams are the same few.
+@lru_cache(maxsize=256)
+def _decode_row(value: bytes) -> Row:
+    return msgspec.json.decode(value, type=Row)
+
+
+@lru_cache(maxsize=256)
 def encode_row(row: Row) -> bytes:
     """The stored form."""
     return msgspec.json.encode(row)

@@ -55,41 +55,42 @@ class Unit:
         self.name = processor.contract.name
         self.row = row
         self.state = state
-        self.pending: dict[int, Event] = {}
         self.lagged = row.offset is not None
+        self._encoded: bytes | None = None
 
     def takes(self, event: Event) -> bool:
         """Whether the event is for it."""
         return self.processor.contract.takes(event.type) and event.offset not in self.row.skips
 
+    def answers(self, event: Event) -> bool:
+        """Whether it reacts to an event that it takes."""
+        return self.processor.contract.answers(event.type)
+
     def reduce(self, event: Event) -> None:
-        """Fold one event. Raises: Fault."""
-        if not self.takes(event):
-            return
+        """Fold one event that it takes. Raises: Fault."""
         self.watch(self.name, event.offset)
+        self._encoded = None
         try:
             self.state = self.processor.reduce(self.state, event)
         except RAISED as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
     def react(self, event: Event, moment: Moment) -> Sequence[Decision]:
-        """What follows from one event. Raises: Fault."""
-        if not self.takes(event):
-            return ()
+        """What follows from one event that it takes. Raises: Fault."""
         self.watch(self.name, event.offset)
         try:
             return self._checked(self.processor.react(self.state, event, moment), moment)
         except RAISED as error:
             raise Fault(self.name, event.offset, type(error).__name__) from error
 
-    def on_time(self, moment: Moment, offset: int) -> Sequence[Decision]:
-        """What follows from time having passed; nothing before it is time. Raises: Fault."""
+    def on_time(self, moment: Moment, offset: int) -> tuple[int | None, Sequence[Decision]]:
+        """When it wants to be woken, epoch ms, and what follows if that is past. Raises: Fault."""
         self.watch(self.name, offset)
         wakes = self.wakes_at(offset)
         if wakes is None or wakes > moment.now_ms:
-            return ()
+            return wakes, ()
         try:
-            return self._checked(self.processor.on_time(self.state, moment), moment)
+            return wakes, self._checked(self.processor.on_time(self.state, moment), moment)
         except RAISED as error:
             raise Fault(self.name, offset, type(error).__name__) from error
 
@@ -109,6 +110,8 @@ class Unit:
             raise Fault(self.name, offset, type(error).__name__) from error
 
     def _checked(self, given: Iterable[Decision], moment: Moment) -> Sequence[Decision]:
+        if given == ():
+            return ()
         # Gathered first: a reaction that yields its decisions gives them once.
         decisions = tuple(given)
         for one in decisions:
@@ -130,13 +133,14 @@ class Unit:
 
     def encode(self, offset: int) -> tuple[bytes, bytes]:
         """Row and state as they are stored. Raises: Fault."""
-        try:
-            state = msgspec.json.encode(self.state)
-        except RAISED as error:
-            raise Fault(self.name, offset, type(error).__name__) from error
-        if len(state) > STATE_LIMIT:
-            raise Fault(self.name, offset, "StateTooLarge")
-        return encode_row(self.row), state
+        if self._encoded is None:
+            try:
+                self._encoded = msgspec.json.encode(self.state)
+            except RAISED as error:
+                raise Fault(self.name, offset, type(error).__name__) from error
+            if len(self._encoded) > STATE_LIMIT:
+                raise Fault(self.name, offset, "StateTooLarge")
+        return encode_row(self.row), self._encoded
 
 
 def open_unit(processor: AnyProcessor, row: Row, raw: bytes | None, *, watch: Watch, offset: int) -> Unit:

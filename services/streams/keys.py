@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -27,7 +28,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     def shard(self, stream: str) -> int:
         """The shard of a stream; a job lives where its stream does."""
-        return zlib.crc32(stream_of(stream).encode()) % self.shards
+        return _shard(stream_of(stream), self.shards)
 
     def _at(self, kind: str, shard: int, id: str = "") -> str:
         return f"{self.namespace}:{kind}:{{{shard}}}:{id}" if id else f"{self.namespace}:{kind}:{{{shard}}}"
@@ -141,6 +142,11 @@ class Keys(msgspec.Struct, frozen=True):
     def cancel_channel(self) -> str:
         """Publish/subscribe: jobs somebody wants stopped."""
         return f"{self.namespace}:cancel"
+
+
+@lru_cache(maxsize=1024)
+def _shard(stream: StreamId, shards: int) -> int:
+    return zlib.crc32(stream.encode()) % shards
 
 
 def is_job(id: str) -> bool:

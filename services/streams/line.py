@@ -28,6 +28,7 @@ class Wire(Protocol):
     def pack_command(self, *args: Part) -> Sequence[bytes]: ...
     def pack_commands(self, commands: Sequence[tuple[Part, ...]]) -> Sequence[bytes]: ...
     def send_packed_command(self, command: Sequence[bytes]) -> None: ...
+    def read_response(self) -> object: ...
     def disconnect(self) -> None: ...
 
 
@@ -61,6 +62,19 @@ class Line(Redis):
         def ask() -> object:
             wire.send_packed_command(packed)
             return parser.parse_response(wire, args[0], **options)
+
+        return repeated(wire, ask)
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Part) -> object:  # type: ignore[override]  # narrower
+        """See redis-py. A script's reply needs no reading but that of the parser."""
+        if self.connection is None:  # closed
+            return super().evalsha(sha, numkeys, *keys_and_args)
+        wire = cast(Wire, self.connection)
+        packed = wire.pack_command("EVALSHA", sha, numkeys, *keys_and_args)
+
+        def ask() -> object:
+            wire.send_packed_command(packed)
+            return wire.read_response()
 
         return repeated(wire, ask)
 

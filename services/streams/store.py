@@ -6,12 +6,12 @@ Owns no key. Every thread has a connection of its own. Nothing above this module
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar, cast
 
 import msgspec
@@ -70,19 +70,38 @@ def script_of(name: str, text: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn what redis raises into this project's errors."""
-    try:
-        yield
-    except (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError) as error:
-        raise Unavailable(f"the store does not answer ({type(error).__name__})") from error
-    except OutOfMemoryError as error:
-        raise Overloaded("store_full", retry_after_s=30) from error
-    except ResponseError as error:
-        raise _response_error(str(error)) from error
-    except RedisError as error:
-        raise Unavailable(f"the store failed ({type(error).__name__})") from error
+class _Translated:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, RedisError):
+            raise _translation(error) from error
+
+
+_translated = _Translated()
+
+
+def translated() -> _Translated:
+    """Turn what redis raises within into this project's errors."""
+    return _translated
+
+
+def _translation(error: RedisError) -> Exception:
+    match error:
+        case ConnectionError() | TimeoutError() | BusyLoadingError() | ReadOnlyError():
+            return Unavailable(f"the store does not answer ({type(error).__name__})")
+        case OutOfMemoryError():
+            return Overloaded("store_full", retry_after_s=30)
+        case ResponseError():
+            return _response_error(str(error))
+        case _:
+            return Unavailable(f"the store failed ({type(error).__name__})")
 
 
 def _response_error(text: str) -> Exception:
@@ -213,7 +232,7 @@ class Store:
         The key of the operation's reply is the fourth; its `{op}` is filled in here. Raises: Conflict for a
         refusal of kind rev/head/job, Refused for others (`Refusal` as argument), Unavailable, Overloaded.
         """
-        op = uuid.uuid4().hex
+        op = f"{random.getrandbits(128):032x}"
         filled = [*keys]
         filled[3] = filled[3].replace("{op}", op)
         header = {**header, "op": op, "again": False}

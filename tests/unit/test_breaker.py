@@ -25,41 +25,42 @@ def folded(breaker: Breaker, times: list[int], state: BreakerState | None = None
 def test_a_burst_within_its_allowance_passes() -> None:
     breaker = Breaker(per_minute=10, burst=20)
     state = folded(breaker, [0] * 30)
-    assert breaker.react(state, event(30, 0), HERE) == ()
+    assert breaker.wakes_at(state) is None
 
 
 def test_more_than_burst_and_rate_pauses_the_stream_once() -> None:
     breaker = Breaker(per_minute=10, burst=20)
     state = folded(breaker, [0] * 31)
 
-    (decision,) = breaker.react(state, event(31, 0), HERE)
+    assert breaker.wakes_at(state) == 0
+    (decision,) = breaker.on_time(state, HERE)
 
     assert isinstance(decision, Emit)
     assert decision.event.type == "stream.paused"
     paused = decision.event.at(32, 0)
     assert paused.decode(StreamPaused).reason == REASON
-    assert breaker.react(breaker.reduce(state, paused), paused, HERE) == ()
+    assert breaker.wakes_at(breaker.reduce(state, paused)) is None
 
 
 def test_the_allowed_rate_goes_on_for_ever() -> None:
     breaker = Breaker(per_minute=10, burst=20)
     times = [minute * MINUTE + i for minute in range(60) for i in range(10)]
     state = folded(breaker, times)
-    assert breaker.react(state, event(600, times[-1]), HERE) == ()
+    assert breaker.wakes_at(state) is None
 
 
 def test_twice_the_rate_is_found_within_ten_minutes() -> None:
     breaker = Breaker(per_minute=10, burst=50)
     times = [minute * MINUTE + i for minute in range(8) for i in range(20)]
     state = folded(breaker, times)
-    assert breaker.react(state, event(160, times[-1]), HERE) != ()
+    assert breaker.wakes_at(state) == 0
 
 
 def test_quiet_minutes_are_forgotten() -> None:
     breaker = Breaker(per_minute=10, burst=20)
     state = folded(breaker, [0] * 30)
     state = folded(breaker, [11 * MINUTE] * 30, state)
-    assert breaker.react(state, event(60, 11 * MINUTE), HERE) == ()
+    assert breaker.wakes_at(state) is None
 
 
 def test_resuming_starts_the_count_anew() -> None:

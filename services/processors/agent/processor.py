@@ -63,6 +63,17 @@ class Agent(Processor[AgentState]):
                 "tool.settled",
             }
         ),
+        reacts=frozenset(
+            {
+                "input.received",
+                "input.withdrawn",
+                "turn.cancel_requested",
+                "turn.started",
+                "turn.settled",
+                "llm.settled",
+                "tool.settled",
+            }
+        ),
         emits=frozenset(
             {
                 "stream.paused",

@@ -17,13 +17,8 @@ from services.processors.commit import CommitReply, Draft, SettleReply, Terms
 from services.processors.contract import StartJob
 from services.processors.drawing import Drawing
 from services.processors.late import note_late
-from services.processors.plan import (
-    Claimer,
-    NewerVersion,
-    Plan,
-    claim_nothing,
-    plan,
-)
+from services.processors.plan import Claimer, NewerVersion, Plan, claim_nothing
+from services.processors.planning import plan
 from services.processors.reader import Reader
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import Fault

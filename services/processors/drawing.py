@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from services.processors.isolation import COUNTED_TAKES, Isolation, accused
-from services.processors.plan import Claimer, Plan, Reading, plan
+from services.processors.plan import Claimer, Plan, Reading
+from services.processors.planning import plan
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor, Fault, Watch, watch_nothing
 from services.streams.event import Event

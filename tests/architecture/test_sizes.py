@@ -14,7 +14,6 @@ LONGEST_FUNCTION = 60
 # Above this a module needs a reason.
 LONG_MODULE = 300
 REASONS = {
-    "services/processors/plan.py": "one pass over one stream; its steps share the pass",
     "services/streams/log.py": "append, read, follow and pause are one object's methods over one encoding",
     "services/streams/vocabulary.py": "the one list of everything that can happen, read as a reference",
 }

@@ -11,7 +11,8 @@ from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState, offsets, reduce
 from services.processors.contract import Contract, StartJob
-from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
+from services.processors.plan import Claimer, Plan, Reading, claim_nothing
+from services.processors.planning import plan
 from services.processors.rows import rows_of
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.log import Log

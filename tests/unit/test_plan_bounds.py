@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from services.processors.plan import Plan, Reading, plan
+from services.processors.plan import Plan, Reading
+from services.processors.planning import plan
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.vocabulary import ProcessorFaulted
 from tests.fakes.puppet import Puppet, Told, tell

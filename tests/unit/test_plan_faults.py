@@ -18,7 +18,8 @@ from services.processors.contract import (
     SettleJob,
     StartJob,
 )
-from services.processors.plan import Plan, Reading, plan
+from services.processors.plan import Plan, Reading
+from services.processors.planning import plan
 from services.streams.blobs import BODY_LIMIT
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.vocabulary import ProcessorFaulted

@@ -8,7 +8,8 @@ from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
 from services.processors.contract import StartJob
-from services.processors.plan import Claimer, Plan, Reading, claim_nothing, plan
+from services.processors.plan import Claimer, Plan, Reading, claim_nothing
+from services.processors.planning import plan
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.vocabulary import (
     InputReceived,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from services.processors.contract import Contract, Decision, Emit, Moment, Processor
-from services.processors.plan import Plan, Reading, plan
+from services.processors.plan import Plan, Reading
+from services.processors.planning import plan
 from services.processors.rows import Row
 from services.streams.event import Event, EventInput, StreamId
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any, TypeVar
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from services.sessions.facade import Sessions
@@ -14,6 +15,7 @@ from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID
 from services.telemetry.tracer import NoTracer, Tracer
 from web import connections, gate, problems, tracing
+from web.answers import Guarded
 from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
 from web.inputs import inputs_blueprint
@@ -25,14 +27,8 @@ from web.proxies import TrustedProxies
 from web.runs import runs_blueprint
 from web.sessions import controls_blueprint, sessions_blueprint
 
+F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
 OPEN = frozenset({"health.healthz", "health.readyz"})
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 class WebLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +59,7 @@ def create_app(
     turns true, live streams and waiting prompts end within a second. Peers in `trusted_proxies` may set
     X-Forwarded-For and -Proto. Of a caller's baggage `baggage_keys` travel on.
     """
-    app = Flask(__name__, static_folder=None)
+    app = _App(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False
     app.url_map.converters |= {
@@ -77,7 +73,6 @@ def create_app(
     problems.register(app)
     gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
     tracing.register(app, tracer or NoTracer(), baggage_keys=baggage_keys)
-    app.after_request(_secure)
     connections.register(app)
     app.register_blueprint(prompts_blueprint(sessions.prompts, live, longest_wait_s=limits.longest_wait_s))
     app.register_blueprint(sessions_blueprint(sessions, live))
@@ -87,15 +82,16 @@ def create_app(
     app.register_blueprint(outbox_blueprint(sessions.outbox))
     app.register_blueprint(runs_blueprint(sessions.runs))
     app.register_blueprint(health_blueprint(readiness, metrics))
+    app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
     if trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # how Flask wants it wrapped
+        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # as above
     return app
 
 
-def _secure(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class _App(Flask):
+    def ensure_sync(self, func: F) -> F:
+        """Nothing here is a coroutine; Flask would ask that of every function for every request."""
+        return func
 
 
 class _Session(BaseConverter):

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import msgspec
 from flask import Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from services.errors import Invalid
+from web.answers import Document
 from web.connections import has_body, reading_body
 from web.problems import Failure
 
@@ -84,14 +85,31 @@ def read_wait_s(most: float) -> float:
 
 def reply(body: msgspec.Struct, status: int = 200) -> Response:
     """`body` as a JSON response."""
-    return Response(msgspec.json.encode(body), status, mimetype="application/json")
+    return Document(msgspec.json.encode(body), status, mimetype="application/json")
 
 
 def _read() -> bytes:
+    length = request.content_length
     with reading_body():
-        raw = request.get_data(cache=False)
+        if length is None:
+            return _read_unannounced()
+        return _read_announced(length)
+
+
+def _read_announced(length: int) -> bytes:
+    try:
+        raw: bytes = request.environ["wsgi.input"].read(length)
+    except (OSError, ValueError):
+        raise ClientDisconnected from None
+    if len(raw) < length:
+        raise ClientDisconnected
+    return raw
+
+
+def _read_unannounced() -> bytes:
+    raw = request.get_data(cache=False)
     # Where the length is not announced, werkzeug cuts the body off at the limit without a word.
-    if request.content_length is None and len(raw) >= (request.max_content_length or len(raw) + 1):
+    if len(raw) >= (request.max_content_length or len(raw) + 1):
         raise RequestEntityTooLarge
     return raw
 

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from services import errors
 from services.logs import get_logger
+from web.answers import Document
 
 _log = get_logger("web")
 
@@ -73,7 +74,7 @@ def problem(kind: str, detail: str = "", field: str | None = None) -> Problem:
 
 def answer(body: Problem, headers: dict[str, str] | None = None) -> Response:
     """`body` as a response."""
-    response = Response(msgspec.json.encode(body), body.status, mimetype="application/problem+json")
+    response = Document(msgspec.json.encode(body), body.status, mimetype="application/problem+json")
     response.headers.update(headers or {})
     return response
 

@@ -8,12 +8,12 @@ Writes the hash `guilt`. Runs that go on at the same time prove nothing.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
+from services.ids import new_id
 from services.processors.plan import Reading
 from services.processors.unit import AnyProcessor
 from services.streams.event import StreamId
@@ -68,7 +68,7 @@ class Isolation:
         self._store, self._hash = store, keys.guilt
         self._leases, self._clock = keys.leases(shard), keys.clock(shard)
         self._stream, self._incarnation, self._is_dead = stream, incarnation, is_dead
-        self._mark = uuid.uuid4().hex
+        self._mark = new_id()
         self._now = 0
         self._current = ("", 0)
         self._versions: Mapping[str, int] = {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 import zlib
 from collections.abc import Sequence
 
 import msgspec
 
 from services.errors import TooLarge
+from services.ids import new_id
 from services.streams.event import EventInput, StreamId
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
@@ -45,7 +45,7 @@ def _encode(store: Store, keys: Keys, stream: StreamId, one: EventInput, *, room
         return Body(one.encode())
     if len(payload) > BODY_LIMIT:
         raise TooLarge("an event", BODY_LIMIT)
-    blob = uuid.uuid4().hex
+    blob = new_id()
     with translated():
         store.client.set(keys.blob(stream, blob), zlib.compress(payload, 1), ex=ORPHAN_TTL_S)
     return Body(msgspec.structs.replace(one, payload=msgspec.Raw(b"{}")).encode(), blob)

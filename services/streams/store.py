@@ -6,7 +6,6 @@ Owns no key. Every thread has a connection of its own. Nothing above this module
 from __future__ import annotations
 
 import hashlib
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from services.errors import ConfigurationError, Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
+from services.ids import new_id
 from services.streams.commands import Arg, Client
 from services.streams.line import Line, Packer
 
@@ -232,7 +232,7 @@ class Store:
         The key of the operation's reply is the fourth; its `{op}` is filled in here. Raises: Conflict for a
         refusal of kind rev/head/job, Refused for others (`Refusal` as argument), Unavailable, Overloaded.
         """
-        op = f"{random.getrandbits(128):032x}"
+        op = new_id()
         filled = [*keys]
         filled[3] = filled[3].replace("{op}", op)
         header = {**header, "op": op, "again": False}

@@ -14,6 +14,7 @@ from deploy.guard import die_with_parent
 from deploy.listening import bind
 from services.config import Limits, load_config
 from services.errors import TurnwrightError
+from services.heap import spare_collections
 from services.logs import configure_logging
 from services.telemetry.process import Telemetry, start_telemetry
 
@@ -71,6 +72,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no t
             "control_socket_disable": True,
             "on_starting": lambda server: configure_logging(self._settings, "web"),
             "post_fork": _bind_to_arbiter,
+            "post_worker_init": lambda worker: spare_collections(),
             "worker_exit": _flush,
         }
         if os.path.isdir("/dev/shm"):

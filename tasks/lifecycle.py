@@ -13,6 +13,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker import state
 
 from services.errors import ConfigurationError, TurnwrightError
+from services.heap import spare_collections
 from services.logs import configure_logging, get_logger
 from services.settings import load_settings
 from services.telemetry.process import start_telemetry
@@ -39,6 +40,7 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
             hints = CeleryHints(app, settings.namespace, telemetry.tracer)
             app.engine = WorkerEngine(settings, hints, telemetry=telemetry, is_stopping=_is_told_to_stop)
             app.engine.start()
+            spare_collections()
         except TurnwrightError as error:
             state.maybe_shutdown()
             get_logger("worker").error("can_not_start", reason=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -11,7 +12,7 @@ from services.processors.plan import Plan
 from services.streams.blobs import Body, encode_bodies
 from services.streams.commands import Arg
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.keys import JobKind
+from services.streams.keys import JobKind, Keys
 from services.streams.log import Log
 from services.streams.store import translated
 from services.streams.vocabulary import JobStarted
@@ -56,6 +57,24 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
     event: EventInput
     create: EventInput | None = None
     n: int
+
+
+@lru_cache(maxsize=256)
+def _of_shard(keys: Keys, shard: int, incarnation: str) -> tuple[tuple[str, ...], str]:
+    """KEYS that all streams of a shard have in common: those from 3 on, and the letters."""
+    shared = (
+        keys.due(shard, "advance"),
+        keys.op(shard, "{op}"),
+        keys.clock(shard),
+        keys.recent(shard),
+        keys.takes(shard, "advance"),
+        keys.due(shard, "llm"),
+        keys.due(shard, "tool"),
+        keys.due(shard, "deliver"),
+        keys.held(shard, incarnation),
+        keys.leases(shard),
+    )
+    return shared, keys.letters(shard)
 
 
 class Draft:
@@ -108,27 +127,10 @@ class Draft:
 
     def keys(self) -> list[str]:
         """KEYS of commit and settle, see `lua/_commit.lua`."""
-        shard = self._keys.shard(self.stream)
-        k = self._keys
-        return [
-            k.log(self.stream),
-            k.meta(self.stream),
-            k.due(shard, "advance"),
-            k.op(shard, "{op}"),
-            k.clock(shard),
-            k.recent(shard),
-            k.takes(shard, "advance"),
-            k.due(shard, "llm"),
-            k.due(shard, "tool"),
-            k.due(shard, "deliver"),
-            k.held(shard, self._terms.incarnation),
-            k.leases(shard),
-            k.outbox(self.stream),
-            k.parked(self.stream),
-            k.letters(shard),
-            k.sent(self.stream),
-            *self.extra,
-        ]
+        k, stream = self._keys, self.stream
+        shared, letters = _of_shard(k, k.shard(stream), self._terms.incarnation)
+        own = (k.outbox(stream), k.parked(stream), letters, k.sent(stream))
+        return [k.log(stream), k.meta(stream), *shared, *own, *self.extra]
 
     def commit(self, plan: Plan, *, rev: int, known: Mapping[str, bytes]) -> dict[str, object]:
         """The header's `c` for `plan`; only fields that differ from `known` are sent."""

@@ -18,14 +18,19 @@ class Certificates:
             pytest.skip("needs the openssl command")
         self._folder = folder
         self._run(
-            "req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=tests"
+            *("req", "-x509", *_KEY, "-keyout", "ca.key", "-out", "ca.pem"),
+            *("-days", "2", "-subj", "/CN=tests"),
+            # Python 3.13 and later take no authority that does not say so.
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         )
 
     def server(self, name: str) -> ssl.SSLContext:
         """A server that shows a certificate for `name`, an address or a host."""
         kind = "IP" if name[0].isdigit() else "DNS"
         self._run("req", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (self._folder / f"{name}.ext").write_text(f"subjectAltName={kind}:{name}\n")
+        (self._folder / f"{name}.ext").write_text(
+            f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n"
+        )
         self._run(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
             *("-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext"),

@@ -1,4 +1,4 @@
-"""Finished spans on their way out: a bounded queue and one thread that exports them in batches.
+"""FinishedSpan spans on their way out: a bounded queue and one thread that exports them in batches.
 
 What does not fit, or what a collector does not take, is dropped and counted; nobody ever waits for it.
 In the place of the SDK's own processor, whose flush has no time limit (open-telemetry/opentelemetry-python#4568).
@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from services.logs import get_logger
 from services.telemetry.otel import Batching
+from services.telemetry.recorded import FinishedSpan
 
 WARN_EVERY_S = 60.0
 
@@ -32,7 +33,7 @@ class Batches(SpanProcessor):
         self, exporter: SpanExporter, batching: Batching, dropped: Callable[[int, str], None]
     ) -> None:
         self._exporter, self._batching, self._dropped = exporter, batching, dropped
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[FinishedSpan | ReadableSpan] = deque()
         self._changed = threading.Condition()
         self._taken = self._done = 0
         self._is_flushing = self._is_stopped = False
@@ -44,10 +45,13 @@ class Batches(SpanProcessor):
         """Nothing happens until a span ends."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Take a finished span; returns at once."""
+        """Take a finished span of the SDK's, such as a user's tool makes; returns at once."""
         ids = span.get_span_context()
-        if ids is None or not ids.trace_flags.sampled:
-            return
+        if ids is not None and ids.trace_flags.sampled:
+            self.take(span)
+
+    def take(self, span: FinishedSpan | ReadableSpan) -> None:
+        """Take a finished span; returns at once."""
         queue = self._queue
         if self._is_stopped or len(queue) >= self._batching.queue:
             self._dropped(1, "queue_full")
@@ -91,7 +95,7 @@ class Batches(SpanProcessor):
             if batch:
                 self._export(batch)
 
-    def _next(self) -> list[ReadableSpan]:
+    def _next(self) -> list[FinishedSpan | ReadableSpan]:
         with self._changed:
             if not self._is_flushing and len(self._queue) < self._batching.batch:
                 self._changed.wait(self._batching.delay_s)
@@ -100,9 +104,11 @@ class Batches(SpanProcessor):
             self._is_flushing = self._is_flushing and bool(self._queue)
             return batch
 
-    def _export(self, batch: list[ReadableSpan]) -> None:
+    def _export(self, batch: list[FinishedSpan | ReadableSpan]) -> None:
         try:
-            result = self._exporter.export(batch)
+            result = self._exporter.export(
+                [span.readable() if isinstance(span, FinishedSpan) else span for span in batch]
+            )
         except Exception:
             # The edge to a foreign exporter: its thread must go on whatever it does.
             result = SpanExportResult.FAILURE

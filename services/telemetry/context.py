@@ -24,7 +24,7 @@ _VALUE_LIMIT = 256
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 
-class Trace(msgspec.Struct, frozen=True):
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """One span's place: ids in lower-case hex, W3C flags, and `baggage` as it stands in the header."""
 
     trace_id: str

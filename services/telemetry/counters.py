@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -68,53 +68,53 @@ class Counters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._totals: dict[Series, int] = {}
+        self._counts: dict[tuple[str, tuple[str, ...]], int] = {}
+        # What each bucket holds, then what is above all of them, then the sum in microseconds.
+        self._times: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         self._told: dict[Series, int] = {}
-        self._listeners: dict[str, Callable[[float, tuple[str, ...]], None]] = {}
 
     def add(self, name: str, *labels: str, by: int = 1) -> None:
         """Count `by` more under the labels, in the order of the catalogue."""
         if by:
+            key = name, labels
             with self._lock:
-                self._add(Series(name, labels), by)
+                if key not in self._counts and len(self._counts) >= MOST_FIELDS:
+                    key = name, ("other",) * len(labels)
+                self._counts[key] = self._counts.get(key, 0) + by
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
-        """One more time of a histogram."""
-        bucket = str(bisect.bisect_left(BOUNDS_S, seconds))
+        """One more time of a histogram, whose labels are few and ours."""
+        key, bucket = (name, labels), bisect.bisect_left(BOUNDS_S, seconds)
         with self._lock:
-            self._add(Series(name, labels, bucket), 1)
-            self._add(Series(name, labels, "sum"), int(seconds * 1_000_000))
-
-        if heard := self._listeners.get(name):
-            heard(seconds, labels)
-
-    def also_observe(self, name: str, heard: Callable[[float, tuple[str, ...]], None]) -> None:
-        """Let `heard` know of every time of a histogram, with its labels; it never raises."""
-        self._listeners[name] = heard
-
-    def _add(self, series: Series, by: int) -> None:
-        old = self._totals.get(series)
-        if old is None and len(self._totals) >= MOST_FIELDS:
-            series = Series(series.name, ("other",) * len(series.labels), series.part)
-            old = self._totals.get(series)
-        self._totals[series] = (old or 0) + by
+            cells = self._times.get(key)
+            if cells is None:
+                cells = self._times[key] = [0] * (len(BOUNDS_S) + 2)
+            cells[bucket] += 1
+            cells[-1] += int(seconds * 1_000_000)
 
     def totals(self) -> dict[Series, int]:
         """Everything since the process began."""
         with self._lock:
-            return dict(self._totals)
+            found = {Series(name, labels): n for (name, labels), n in self._counts.items()}
+            for (name, labels), cells in self._times.items():
+                parts = [*map(str, range(len(cells) - 1)), "sum"]
+                found |= {Series(name, labels, part): n for part, n in zip(parts, cells, strict=True) if n}
+        return found
+
+    def times(self, name: str) -> dict[tuple[str, ...], list[int]]:
+        """A histogram by labels: what each bucket holds, what is above all, and the sum in microseconds."""
+        with self._lock:
+            return {labels: list(cells) for (of, labels), cells in self._times.items() if of == name}
 
     def untold(self) -> dict[Series, int]:
         """What was counted since it was last `told`."""
-        with self._lock:
-            found = {series: n - self._told.get(series, 0) for series, n in self._totals.items()}
+        found = {series: n - self._told.get(series, 0) for series, n in self.totals().items()}
         return {series: n for series, n in found.items() if n}
 
     def told(self, counts: Mapping[Series, int]) -> None:
         """These are known elsewhere now."""
-        with self._lock:
-            for series, n in counts.items():
-                self._told[series] = self._told.get(series, 0) + n
+        for series, n in counts.items():
+            self._told[series] = self._told.get(series, 0) + n
 
 
 def field_of(series: Series) -> str:

@@ -30,8 +30,19 @@ def resource_of(role: str, version: str) -> Resource:
     }
     named = Resource(dict(own)).merge(Resource.create())
     if str(named.attributes["service.name"]).startswith("unknown_service"):
-        return named.merge(Resource({"service.name": "turnwright"}))
-    return named
+        named = named.merge(Resource({"service.name": "turnwright"}))
+    return _Known(named)
+
+
+class _Known(Resource):
+    """A resource with its hash at hand: encoding asks for it span by span, and the SDK writes JSON each time."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(dict(resource.attributes), resource.schema_url)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def start_traces(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
@@ -20,7 +21,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from services.errors import TurnwrightError
-from services.telemetry.counters import BOUNDS_S, CATALOGUE, Counters, Gauge, Known
+from services.telemetry.counters import CATALOGUE, Counters, Gauge, Known
+from services.telemetry.histograms import Histograms
 from services.telemetry.otel import Otel
 
 FRESH_S = 1.0
@@ -36,12 +38,10 @@ class Meters:
         self._provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._meter = self._provider.get_meter("turnwright", version)
         for name, known in CATALOGUE.items():
-            if known.is_histogram:
-                self._time(name, known, counters)
-            else:
-                self._meter.create_observable_counter(
-                    _dotted(name), [_reading(name, known, counters)], description=known.about
-                )
+            read = _timing if known.is_histogram else _reading
+            self._meter.create_observable_counter(
+                _dotted(name), [read(name, known, counters)], description=known.about
+            )
 
     def watch(self, gauges: Callable[[], Sequence[Gauge]]) -> None:
         """Export what `gauges` sees too; it may raise TurnwrightError."""
@@ -51,6 +51,10 @@ class Meters:
                 _dotted(gauge.name), [seen.reading(gauge.name)], description=gauge.about
             )
 
+    def flush(self) -> None:
+        """Export now."""
+        self._provider.force_flush()
+
     def stop(self, within_s: float) -> None:
         """Export a last time, bounded in time."""
         millis = within_s * 1000
@@ -58,14 +62,6 @@ class Meters:
         last = threading.Thread(target=lambda: self._provider.shutdown(millis), daemon=True)
         last.start()
         last.join(within_s)
-
-    def _time(self, name: str, known: Known, counters: Counters) -> None:
-        made = self._meter.create_histogram(
-            _dotted(name), "s", known.about, explicit_bucket_boundaries_advisory=BOUNDS_S
-        )
-        counters.also_observe(
-            name, lambda seconds, labels: made.record(seconds, dict(zip(known.labels, labels, strict=True)))
-        )
 
 
 class _Fresh:
@@ -94,16 +90,23 @@ class _Fresh:
 
 
 class _Counted(MetricExporter):
-    """Counts what could not be exported."""
+    """Puts histograms in their places, and counts what could not be exported."""
 
     def __init__(self, inner: MetricExporter, counters: Counters) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
         self._inner, self._counters = inner, counters
+        self._histograms = [
+            Histograms(_dotted(name), known, partial(counters.times, name))
+            for name, known in CATALOGUE.items()
+            if known.is_histogram
+        ]
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **options: object
     ) -> MetricExportResult:
         try:
+            for histograms in self._histograms:
+                metrics_data = histograms.put_into(metrics_data)
             result = self._inner.export(metrics_data, timeout_millis)
         except Exception:
             # The edge to a foreign exporter.
@@ -125,7 +128,20 @@ def _reading(
     def read(options: CallbackOptions) -> Iterable[Observation]:
         for series, n in counters.totals().items():
             if series.name == name:
-                yield Observation(n / known.scale, dict(zip(known.labels, series.labels, strict=True)))
+                value = n if known.scale == 1 else n / known.scale
+                yield Observation(value, dict(zip(known.labels, series.labels, strict=True)))
+
+    return read
+
+
+def _timing(
+    name: str, known: Known, counters: Counters
+) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    """The SDK has no histogram that is asked: a counter of the same name holds its place until it is exported."""
+
+    def read(options: CallbackOptions) -> Iterable[Observation]:
+        for labels, cells in counters.times(name).items():
+            yield Observation(sum(cells[:-1]), dict(zip(known.labels, labels, strict=True)))
 
     return read
 

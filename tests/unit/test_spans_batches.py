@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -22,9 +23,19 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    ParentBased,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    TraceIdRatioBased,
+)
 
 from services.telemetry.batches import Batches
+from services.telemetry.recorded import FinishedSpan
 from services.telemetry.sdk import SdkTracer
 
 PARENT = Trace("a" * 32, "b" * 16, 1, "gen_ai.agent.name=a%20clerk")
@@ -254,3 +265,61 @@ def test_spans_of_a_tools_own_become_children(collector: Collector) -> None:
 
     theirs = next(each for each in collector.spans if each.name == "query")
     assert (theirs.trace, theirs.parent) == (span.trace.trace_id, span.trace.span_id)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "caller_records", "is_recorded"),
+    [
+        (DEFAULT_ON, True, True),
+        (DEFAULT_ON, False, False),
+        (DEFAULT_OFF, True, True),
+        (ParentBasedTraceIdRatio(0.0), True, True),
+        (ParentBasedTraceIdRatio(1.0), False, False),
+        (ALWAYS_ON, False, True),
+        (ALWAYS_OFF, True, False),
+        (TraceIdRatioBased(0.0), True, False),
+        (TraceIdRatioBased(1.0), False, True),
+        (ParentBased(ALWAYS_ON, remote_parent_sampled=ALWAYS_OFF), True, False),
+        (ParentBased(ALWAYS_ON, remote_parent_not_sampled=ALWAYS_ON), False, True),
+    ],
+)
+def test_within_a_callers_trace_it_is_as_the_sampler_says(
+    collector: Collector, sampler: Sampler, caller_records: bool, is_recorded: bool
+) -> None:
+    caller = Trace("a" * 32, "b" * 16, int(caller_records))
+    with exporting(over_http(collector), Dropped(), sampler) as (tracer, batches):
+        span = tracer.begin("append", parent=caller)
+        span.end()
+        assert batches.flush(5.0)
+
+    assert span.trace.trace_id == caller.trace_id
+    assert span.trace.is_sampled is is_recorded
+    assert [each.parent for each in collector.spans] == ([caller.span_id] if is_recorded else [])
+
+
+def test_texts_longer_than_the_sdk_is_told_to_keep_are_cut(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4")
+    with exporting(over_http(collector), Dropped()) as (tracer, batches):
+        tracer.begin("append", attributes={"session.id": "app:abc", "turnwright.events": 12345}).end()
+        assert batches.flush(5.0)
+
+    assert collector.spans[0].attributes == {"session.id": "app:", "turnwright.events": 12345}
+
+
+def test_spans_that_wait_are_nothing_for_the_garbage_collector(collector: Collector) -> None:
+    """Those that wait a while would otherwise have it look through the whole process again and again."""
+    taken: list[FinishedSpan] = []
+
+    class Kept:
+        def take(self, span: FinishedSpan) -> None:
+            taken.append(span)
+
+    tracer = SdkTracer(TracerProvider(shutdown_on_exit=False), Kept(), "1")
+    span = tracer.begin("append", parent=PARENT, attributes={"session.id": "app:a"})
+    span.set({"turnwright.events": 2, "turnwright.cost_usd": 0.5})
+    span.end()
+
+    [kept] = taken
+    assert not any(map(gc.is_tracked, (kept, kept.begun, kept.begun.trace, kept.attributes)))

@@ -6,19 +6,16 @@ Proxies and certificates come from the environment, as with the SDKs' own client
 from __future__ import annotations
 
 import logging
-import urllib.request
 from collections.abc import Iterator
 
 import httpx2
 
 from services.llm.provider import ChatRequest, ProviderError
-from services.llm.vendors.connection import WatchedBackend
-from services.llm.vendors.watch import Watch, active_watch
+from services.outgoing.transport import WatchedTransport
 
 # Below the 5 s after which uvicorn, which serves many local models, closes an idle connection: a request
 # that meets the close may or may not have been read.
 _KEEPALIVE_S = 4.0
-_IDLE_CONNECTIONS = 256
 _WRITE_S = 30.0
 # An answer of the largest size that is kept comes in chunks of a few letters, each with its wrapping.
 _ANSWER_BYTES = 256 * 1024 * 1024
@@ -28,7 +25,7 @@ _REFUSAL_BYTES = 64 * 1024
 def http_client(base_url: str) -> httpx2.Client:
     """A client for requests to `base_url`. Serves any number of threads, each within `watching`."""
     return httpx2.Client(
-        transport=_Transport(_proxy_for(httpx2.URL(base_url))),
+        transport=_Transport(base_url, idle_s=_KEEPALIVE_S),
         # What is not compressed can not swell in memory.
         headers={"accept-encoding": "identity"},
         follow_redirects=False,
@@ -51,27 +48,12 @@ def silence(*sdks: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Transport(httpx2.HTTPTransport):
-    def __init__(self, proxy: str | None) -> None:
-        super().__init__(
-            limits=httpx2.Limits(
-                max_connections=None,
-                max_keepalive_connections=_IDLE_CONNECTIONS,
-                keepalive_expiry=_KEEPALIVE_S,
-            ),
-            proxy=proxy,
-        )
-        # httpx2 does not pass on the `network_backend` that httpcore2's pools take. The conformance suite
-        # cancels calls on reused connections before they are answered, which fails without it.
-        self._pool._network_backend = WatchedBackend()
-
+class _Transport(WatchedTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request, watched by the call it is for."""
-        watch = active_watch()
-        request.extensions = {**request.extensions, "trace": watch.trace}
+        """Send one request; its answer is bounded."""
         response = super().handle_request(request)
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        body = _Body(response.stream, watch, is_answer=response.status_code == 200)
+        body = _Body(response.stream, is_answer=response.status_code == 200)
         response.stream = body
         if response.headers.get("content-encoding", "identity") != "identity":
             _refuse_encoded(response, body)
@@ -79,10 +61,10 @@ class _Transport(httpx2.HTTPTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """The body of a response up to its bound. The connection is released before others may use it."""
+    """The body of a response up to its bound."""
 
-    def __init__(self, inner: httpx2.SyncByteStream, watch: Watch, *, is_answer: bool) -> None:
-        self._inner, self._watch, self._is_answer = inner, watch, is_answer
+    def __init__(self, inner: httpx2.SyncByteStream, *, is_answer: bool) -> None:
+        self._inner, self._is_answer = inner, is_answer
 
     def __iter__(self) -> Iterator[bytes]:
         room = _ANSWER_BYTES if self._is_answer else _REFUSAL_BYTES
@@ -96,7 +78,6 @@ class _Body(httpx2.SyncByteStream):
 
     def close(self) -> None:
         """Let the connection go."""
-        self._watch.release()
         self._inner.close()
 
 
@@ -107,11 +88,3 @@ def _refuse_encoded(response: httpx2.Response, body: _Body) -> None:
         raise ProviderError("malformed", code="encoded_answer")
     del response.headers["content-encoding"]
     response.stream = httpx2.ByteStream(b"")
-
-
-def _proxy_for(url: httpx2.URL) -> str | None:
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(url.host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"

@@ -11,7 +11,7 @@ import httpx2
 from services.llm.provider import Call, Piece, ProviderError
 from services.llm.vendors.failures import failure_of
 from services.llm.vendors.sse import ServerEvent, server_events
-from services.llm.vendors.watch import Watch, watching
+from services.outgoing.watch import Watch, watching
 
 
 class Response(Protocol):

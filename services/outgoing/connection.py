@@ -1,4 +1,4 @@
-"""The sockets under a vendor's client, so that a cancel frees a call at once wherever it is blocked.
+"""The sockets under a client of httpx2, so that a cancel frees a request at once wherever it is blocked.
 
 httpx2 names the socket of a reused connection only once the answer has begun; therefore connections are made
 by a network backend of our own. Resolving a name is the one thing that no cancel can cut short.
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import httpcore2
 
-from services.llm.vendors.watch import Watch, active_watch
+from services.outgoing.watch import Watch, active_watch
 from services.sockets import is_readable
 
 _SLICE_MS = 200
@@ -54,9 +54,8 @@ class WatchedStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """At least one byte, or none at the end. Raises: ReadError, ReadTimeout."""
-        limits = [limit for limit in (timeout, self._watch.limit_s) if limit is not None]
         try:
-            self._socket.settimeout(min(limits, default=None))
+            self._socket.settimeout(self._watch.left_s(timeout, self._watch.limit_s))
             return self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
@@ -71,8 +70,8 @@ class WatchedStream(httpcore2.NetworkStream):
             watch.hold(self._socket)
         rest = memoryview(buffer)
         try:
-            self._socket.settimeout(timeout)
             while rest:
+                self._socket.settimeout(watch.left_s(timeout))
                 rest = rest[self._socket.send(rest) :]
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
@@ -92,7 +91,7 @@ class WatchedStream(httpcore2.NetworkStream):
         with self._socket.dup() as copy, _as_connect_error():
             self._watch.hold(copy)
             try:
-                self._socket.settimeout(timeout)
+                self._socket.settimeout(self._watch.left_s(timeout))
                 encrypted = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
             except BaseException:
                 self._socket.close()
@@ -148,6 +147,7 @@ def _connected(addresses: Iterable[_Address], timeout: float | None, watch: Watc
 
 def _wait_connected(opened: socket.socket, timeout: float | None, watch: Watch) -> None:
     """In slices, because shutting a socket that is not connected yet does not wake everybody everywhere."""
+    timeout = watch.left_s(timeout)
     ends = None if timeout is None else time.monotonic() + timeout
     poll = select.poll()
     poll.register(opened, select.POLLOUT)

@@ -1,30 +1,50 @@
-"""A call's hold on the socket that serves it, and which call a thread is sending.
+"""A request's hold on the socket that serves it, and which request a thread is sending.
 
-The SDKs take nothing along to the transport beneath them; a thread sends one request at a time, though.
+Clients and SDKs take nothing along to the transport beneath them; a thread sends one request at a time, though.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 import httpcore2
 
-from services.llm.provider import Call, ProviderError
 from services.sockets import shut
 
 
-class Watch:
-    """One call's hold on the socket that serves it.
+class Stopped(Exception):
+    """Somebody stopped what this thread was doing."""
 
-    `is_started`: its first byte was allowed to leave. `limit_s`: no read lasts longer, when set.
+
+class Stoppable(Protocol):
+    """Whoever a request is for."""
+
+    def starting(self) -> None:
+        """Called right before the first byte leaves; raises when it must not."""
+
+    def on_cancel(self, shut: Callable[[], None]) -> Callable[[], None]:
+        """Run `shut` on a cancel, from another thread, at once if that is past; returns how to take it back."""
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody stopped it."""
+
+
+class Watch:
+    """One request's hold on the socket that serves it.
+
+    `is_started`: its first byte was allowed to leave. `limit_s`: no read lasts longer, when set. `ends`: by the
+    monotonic clock, nothing lasts beyond it, when set.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Stoppable, *, ends: float | None = None) -> None:
         self._call = call
         self._forget: Callable[[], None] = _nothing
+        self._ends = ends
         self.is_started = False
         self.limit_s: float | None = None
 
@@ -39,9 +59,20 @@ class Watch:
         forget()
 
     def check(self) -> None:
-        """Raises: ProviderError("cancelled")."""
+        """Raises: Stopped."""
         if self._call.is_cancelled():
-            raise ProviderError("cancelled")
+            raise Stopped
+
+    def left_s(self, *limits: float | None) -> float | None:
+        """The seconds a next step may take, at most the least of `limits`; None without any.
+
+        Raises: TimeoutError when none is left.
+        """
+        own = None if self._ends is None else self._ends - time.monotonic()
+        left = min((limit for limit in (own, *limits) if limit is not None), default=None)
+        if own is not None and own <= 0:
+            raise TimeoutError
+        return left
 
     def trace(self, event: str, details: Mapping[str, object]) -> None:
         """The `trace` extension of a request: asks to start right before the first byte of it leaves."""
@@ -68,9 +99,9 @@ def watching(watch: Watch) -> Iterator[None]:
 
 
 def active_watch() -> Watch:
-    """The watch of the call this thread is sending."""
+    """The watch of the request this thread is sending."""
     if _active.watch is None:
-        raise RuntimeError("a request of a vendor's client that nobody watches")
+        raise RuntimeError("a request that nobody watches")
     return _active.watch
 
 

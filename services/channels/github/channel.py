@@ -1,0 +1,130 @@
+"""The channel `github`: the answer of a turn, as a comment where it was asked, exactly once.
+
+A long answer is several comments but one letter: those that are not there yet are written in order, each with the
+letter's marker and its number. So the outbox knows nothing of parts, and an attempt that ended anywhere is taken up
+where the thread says it ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from services.channels.contract import DeliveryError, Letter, Receipt, Sending
+from services.channels.github.api import API, Comment
+from services.channels.github.markers import Mark, mark_of, marked
+from services.channels.github.mentions import is_login
+from services.channels.github.parts import parts_of
+from services.channels.github.target import SCHEME, BadAddress, Target, target_of
+from services.channels.github.within import Within
+from services.channels.said import said
+
+# Our clock and GitHub's may differ by this much.
+SKEW_MS = 600_000
+# Of the time for an attempt, what looking may take: some is left to write what is missing.
+LOOK_SHARE = 0.6
+
+
+class GitHubChannel:
+    """Writes through `api`. `login` is our name where GitHub does not tell it.
+
+    `settle_ms`: what a dead process sent is in GitHub's lists by then.
+    """
+
+    name = SCHEME
+    settle_ms = 5_000
+
+    def __init__(self, api: API, *, login: str = "") -> None:
+        self._api = api
+        self._login = login
+        self._lock = threading.Lock()
+        self._own: str | None = None
+
+    def send(self, letter: Letter, sending: Sending) -> Receipt:
+        """Write what is not there yet of `letter`, within its `timeout_s`.
+
+        Raises: DeliveryError: ambiguous too for whatever may be mended once a part of it is there, as the next
+        attempt must look first.
+        """
+        target, parts = _target(letter), _parts(letter)
+        within = Within(letter.timeout_s, sending)
+        # Of a single part `find` told already.
+        there = self._look(target, letter, within) if letter.is_repeat and len(parts) > 1 else set()
+        for number, text in enumerate(parts, start=1):
+            if number in there:
+                continue
+            mark = Mark(letter.marker, number, len(parts))
+            try:
+                self._api.comment(target, marked(text, mark), within)
+            except DeliveryError as error:
+                raise (_doubted(error) if there else error) from None
+            there.add(number)
+        return Receipt(status=201)
+
+    def find(self, letter: Letter, sending: Sending) -> Receipt | None:
+        """Look for every part of `letter`; None when one is missing, which `send` then writes.
+
+        Raises: DeliveryError: ambiguous for whatever keeps it from telling; cancelled.
+        """
+        target, parts = _target(letter), _parts(letter)
+        there = self._look(target, letter, Within(letter.timeout_s * LOOK_SHARE, sending))
+        return Receipt(status=201) if len(there) == len(parts) else None
+
+    def close(self) -> None:
+        """Close idle connections; sending later opens new ones."""
+        self._api.client.close()
+
+    def _look(self, target: Target, letter: Letter, within: Within) -> set[int]:
+        """The numbers of the parts that are there."""
+        own = self._own_login(within)
+        try:
+            since_ms = letter.queued_at - SKEW_MS
+            found = self._api.comments(target, within, since_ms=since_ms)
+            marks = [mark_of(each.body or "") for each in found if _is_by(each, own)]
+        except DeliveryError as error:
+            # That it can not be looked for says nothing of whether it is there.
+            raise (error if error.kind in ("cancelled", "gone") else _ambiguous(error)) from None
+        return {mark.part for mark in marks if mark is not None and mark.marker == letter.marker}
+
+    def _own_login(self, within: Within) -> str:
+        """The account that writes our comments: a mark in a comment of anybody else's is no mark."""
+        with self._lock:
+            own = self._own
+        if own is None:
+            try:
+                own = self._api.login(within)
+            except DeliveryError as error:
+                # Some tokens may not ask who they are.
+                if error.kind == "cancelled":
+                    raise
+                if error.kind not in ("gone", "rejected") or not self._login:
+                    raise _ambiguous(error) from None
+                own = self._login
+            with self._lock:
+                self._own = own
+        return own
+
+
+def _target(letter: Letter) -> Target:
+    """Where its input says. Raises: DeliveryError (refused)."""
+    try:
+        return target_of(letter.input.callback or "", seen_ms=letter.queued_at)
+    except BadAddress:
+        raise DeliveryError("refused", code="no_such_thread") from None
+
+
+def _parts(letter: Letter) -> Sequence[str]:
+    author = (letter.input.author or "").removeprefix("@").removeprefix(f"{SCHEME}:")
+    return parts_of(said(letter.turn), author=author)
+
+
+def _is_by(comment: Comment, own: str) -> bool:
+    return comment.user is not None and is_login(comment.user.login, own)
+
+
+def _doubted(error: DeliveryError) -> DeliveryError:
+    return _ambiguous(error) if error.kind in ("not_sent", "rejected", "overloaded") else error
+
+
+def _ambiguous(error: DeliveryError) -> DeliveryError:
+    return DeliveryError("ambiguous", code=error.code, status=error.status, retry_after_s=error.retry_after_s)

@@ -1,0 +1,47 @@
+"""Who is called by name in a text: read in what people write, taken out of what a model writes."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from services.channels.github.markdown import pieces, words
+
+BOT = "[bot]"
+# Between the sign and the name: it looks the same, and calls nobody.
+_PAUSE = "\u200b"
+_any = re.compile(r"(?<![\w@`/])@(?=([A-Za-z0-9][\w-]*)(/?))")
+_hidden = re.compile(r"<!--")
+
+
+def is_login(login: str, name: str) -> bool:
+    """Whether the account `login` is `name`: upper and lower case are the same, an app's account ends in `[bot]`."""
+    return bool(name) and _plain(login) == _plain(name)
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether `text` calls `name`, a whole word behind `@`, neither in code nor in a quotation nor hidden."""
+    return bool(name) and _of(_plain(name)).search(words(text)) is not None
+
+
+def without_calls(text: str, *, author: str = "") -> str:
+    """`text` such that it calls nobody but `author`, hides nothing of itself, and leaves code as it is."""
+    return "".join(piece.text if piece.is_code else _calm(piece.text, author) for piece in pieces(text))
+
+
+def _calm(text: str, author: str) -> str:
+    def pause(found: re.Match[str]) -> str:
+        is_author = bool(author) and not found[2] and found[1].casefold() == author.casefold()
+        return "@" if is_author else "@" + _PAUSE
+
+    return _hidden.sub("&lt;!--", _any.sub(pause, text))
+
+
+def _plain(login: str) -> str:
+    return login.strip().removeprefix("@").casefold().removesuffix(BOT)
+
+
+@lru_cache(maxsize=64)
+def _of(name: str) -> re.Pattern[str]:
+    # A team is `@organisation/team`, an address of mail has a name before the sign.
+    return re.compile(rf"(?<![\w@./-])@{re.escape(name)}(?:\[bot\])?(?![\w/-])", re.IGNORECASE)

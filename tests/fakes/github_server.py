@@ -31,6 +31,11 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Well:
+    """Nothing goes wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lose:
     """Do the work, then hang up without an answer."""
 
@@ -65,7 +70,7 @@ class Endless:
     """200 with a body that never ends."""
 
 
-Fault = Refuse | Lose | Drop | Hang | BadGateway | Garbage | Endless
+Fault = Well | Refuse | Lose | Drop | Hang | BadGateway | Garbage | Endless
 
 
 def primary_limit(world: World, *, in_s: float, status: int = 403) -> Refuse:
@@ -210,7 +215,7 @@ class _Connection(BaseHTTPRequestHandler):
     def _play(self, fault: Fault | None, asked: Asked) -> None:
         work = self.server.fake.work
         match fault:
-            case None:
+            case None | Well():
                 self._answer(work(asked))
             case Refuse():
                 refused = Refusal(fault.status, fault.message).reply

@@ -46,6 +46,8 @@ def next_page(ask: Ask, link: str, *, base: str) -> Ask | None:
 
 def redirected(ask: Ask, location: str, *, base: str) -> Ask | None:
     """`ask` at `location`; None when that is not below `base`."""
+    if not location:
+        return None
     home = urlsplit(base)
     try:
         url = urlsplit(urljoin(base + ask.target, location))

@@ -1,0 +1,195 @@
+"""Tokens are got once for all threads, renewed in time, and shown to nobody."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Iterator
+
+import pytest
+
+from services.channels.contract import DeliveryError
+from services.channels.github.tokens import AppName, AppTokens, PlainToken
+from services.channels.github.within import Within
+from services.errors import ConfigurationError
+from services.variables import Secret
+from tests.fakes.github_server import BadGateway, GitHubServer, Hang, secondary_limit
+from tests.fakes.github_stand import GitHubStage
+from tests.fakes.github_world import app_key_pem
+from tests.fakes.letters import FakeSending
+from tests.worker.waiting import wait_until
+
+MINT = "/access_tokens"
+
+
+@pytest.fixture
+def stage() -> Iterator[GitHubStage]:
+    with GitHubServer() as server:
+        yield GitHubStage(server)
+
+
+def ask(stage: GitHubStage) -> None:
+    stage.channel.send(stage.letter(), FakeSending())
+
+
+def move(stage: GitHubStage, *, to_s: float) -> None:
+    """Let it be `to_s` seconds after now, for GitHub and for us."""
+    now = stage.world.now()
+    stage.world.now = lambda: now + to_s
+
+
+def test_one_token_serves_until_ten_minutes_before_its_end() -> None:
+    with GitHubServer() as server:
+        began = 1_800_000_000.0
+        shift = [0.0]
+        server.world.now = lambda: began + shift[0]
+        stage = GitHubStage(server)
+
+        for at in (0.0, 1.0, 49 * 60.0):
+            shift[0] = at
+            ask(stage)
+        assert server.world.minted == 1
+        shift[0] = 51 * 60.0
+        ask(stage)
+
+        assert server.world.minted == 2
+
+
+def test_many_threads_get_one_token(stage: GitHubStage) -> None:
+    gate = Hang()
+    stage.server.will(gate, ending=MINT)
+    threads = [threading.Thread(target=ask, args=(stage,)) for _ in range(12)]
+    for each in threads:
+        each.start()
+    stage.server.wait_for(lambda server: len(server.to("POST", MINT)) == 1)
+
+    gate.opened.set()
+    for each in threads:
+        each.join(10)
+
+    assert len(stage.bodies()) == 12
+    assert stage.world.minted == 1
+
+
+def test_a_revoked_token_is_renewed_once_for_all(stage: GitHubStage) -> None:
+    ask(stage)
+    stage.world.revoke_all()
+    threads = [threading.Thread(target=ask, args=(stage,)) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+
+    assert len(stage.bodies()) == 9
+    assert stage.world.minted == 2
+
+
+def test_a_second_refusal_is_a_no() -> None:
+    with GitHubServer() as server:
+        stage = GitHubStage(server, as_app=False)
+        stage.world.revoke_all()
+
+        with pytest.raises(DeliveryError) as caught:
+            ask(stage)
+
+        assert (caught.value.kind, caught.value.code) == ("rejected", "bad_credentials")
+        assert stage.bodies() == []
+
+
+def test_a_token_that_can_not_be_had_sends_nothing(stage: GitHubStage) -> None:
+    stage.server.will(BadGateway(), ending=MINT)
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    assert (caught.value.kind, caught.value.code) == ("not_sent", "no_token")
+    ask(stage)
+    assert len(stage.bodies()) == 1
+
+
+def test_a_limit_on_tokens_says_when_to_come_back(stage: GitHubStage) -> None:
+    stage.server.will(secondary_limit(retry_after_s=9), ending=MINT)
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    assert (caught.value.kind, caught.value.retry_after_s) == ("overloaded", 9.0)
+
+
+def test_where_the_app_was_taken_away_nobody_is(stage: GitHubStage) -> None:
+    stage.world.installations[stage.repository.installation].is_gone = True
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    assert (caught.value.kind, caught.value.code) == ("gone", "installation_gone")
+
+
+def test_a_suspended_app_is_told_so(stage: GitHubStage) -> None:
+    stage.world.installations[stage.repository.installation].is_suspended = True
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    assert (caught.value.kind, caught.value.code) == ("rejected", "suspended")
+
+
+def test_who_waits_for_anothers_token_can_be_stopped(stage: GitHubStage) -> None:
+    stage.server.will(Hang(), ending=MINT)
+    first, second = FakeSending(), FakeSending()
+    errors: list[DeliveryError] = []
+
+    def post(sending: FakeSending) -> None:
+        try:
+            stage.channel.send(stage.letter(), sending)
+        except DeliveryError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=post, args=(each,)) for each in (first, second)]
+    threads[0].start()
+    stage.server.wait_for(lambda server: len(server.to("POST", MINT)) == 1)
+    threads[1].start()
+
+    second.cancel()
+    threads[1].join(2)
+    assert [each.kind for each in errors] == ["cancelled"]
+    first.cancel()
+    threads[0].join(2)
+
+    assert [each.kind for each in errors] == ["cancelled", "cancelled"]
+    wait_until(lambda: not any(each.is_alive() for each in threads))
+
+
+def test_no_secret_shows_in_what_can_be_printed(stage: GitHubStage) -> None:
+    ask(stage)
+    token = next(iter(stage.world.tokens))
+    tokens = stage.api.tokens.of(stage.repository.installation)
+    stage.world.revoke_all()
+    stage.world.installations[stage.repository.installation].is_gone = True
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    told = "".join(traceback.format_exception(caught.value)) + repr(tokens) + repr(vars(tokens))
+    assert token not in told
+    assert "BEGIN RSA" not in told
+    assert token not in repr(PlainToken(Secret(token)).token(Within(1)))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "nonsense", "-----BEGIN RSA PRIVATE KEY-----\n-----END RSA PRIVATE KEY-----"]
+)
+def test_a_key_that_is_none_is_refused_without_being_repeated(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="TURNWRIGHT_GITHUB_PRIVATE_KEY") as caught:
+        AppName("1", Secret(key))
+
+    assert not key or key not in str(caught.value)
+
+
+def test_an_app_without_an_installation_has_no_token(stage: GitHubStage) -> None:
+    tokens = AppTokens(stage.api.client, AppName("4711", Secret(app_key_pem())))
+
+    with pytest.raises(DeliveryError) as caught:
+        tokens.of(0).token(Within(1))
+
+    assert (caught.value.kind, caught.value.code) == ("refused", "no_installation")

@@ -5,6 +5,7 @@ Every check says what it found or what to do; none changes anything, and one tha
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +27,10 @@ from services.settings import Settings, store_addresses
 from services.streams.admission import NEARLY_FULL, inspect_store, problems_of
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
+from services.telemetry.otel import Otel
 
 OVERDUE_S = 30.0
+COLLECTOR_S = 2.0
 ALIVE_S = 15.0
 
 # What is read here need not be what the server was started with.
@@ -59,6 +62,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
         yield from _callbacks(settings, store)
         store.close()
     yield from _broker(settings, advice)
+    yield from _collectors(settings.otel)
 
 
 def _config(settings: Settings) -> Generator[Finding, None, Config]:
@@ -192,6 +196,25 @@ def _broker(settings: Settings, advice: str) -> Iterator[Finding]:
     for found in _tried("broker", ping, "answers"):
         text = _advised(found.text, advice) if found.state == "problem" else found.text
         yield msgspec.structs.replace(found, text=text)
+
+
+def _collectors(otel: Otel) -> Iterator[Finding]:
+    """Whether something listens where traces and metrics go; without it nothing but they is lost."""
+    named = {
+        "traces": otel.traces_to if otel.traces else None,
+        "metrics": otel.metrics_to if otel.metrics else None,
+    }
+    for address in sorted({each for each in named.values() if each is not None}, key=str):
+        what = " and ".join(signal for signal, to in named.items() if to == address)
+        try:
+            socket.create_connection((address.host, address.port), timeout=COLLECTOR_S).close()
+        except (OSError, UnicodeError) as error:
+            text = f"{_HERE}: {what} go to {address}, where nothing answers ({type(error).__name__}): they are lost"
+            yield Finding(part="collector", state="warning", text=text)
+        else:
+            yield Finding(
+                part="collector", state="ok", text=f"{_HERE}: {what} go to {address}, which answers"
+            )
 
 
 def _advised(text: str, advice: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
@@ -26,13 +26,19 @@ WARN_EVERY_S = 60.0
 class Batches(SpanProcessor):
     """Exports at most `batching.batch` spans at once, `batching.delay_s` after the first at the latest.
 
-    `dropped` hears how many spans went lost and why (`queue_full`, `export_failed`).
+    `dropped` hears how many spans went lost and why (`queue_full`, `export_failed`). `trouble` says of an export that
+    failed what may be logged: where it went to and of what kind the error was.
     """
 
     def __init__(
-        self, exporter: SpanExporter, batching: Batching, dropped: Callable[[int, str], None]
+        self,
+        exporter: SpanExporter,
+        batching: Batching,
+        dropped: Callable[[int, str], None],
+        trouble: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._exporter, self._batching, self._dropped = exporter, batching, dropped
+        self._trouble = trouble
         self._queue: deque[FinishedSpan | ReadableSpan] = deque()
         self._changed = threading.Condition()
         self._taken = self._done = 0
@@ -123,4 +129,6 @@ class Batches(SpanProcessor):
         now = time.monotonic()
         if now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now
-            get_logger("telemetry").warning("spans_not_exported", spans=count, again_in_s=int(WARN_EVERY_S))
+            get_logger("telemetry").warning(
+                "spans_not_exported", spans=count, **self._trouble(), again_in_s=int(WARN_EVERY_S)
+            )

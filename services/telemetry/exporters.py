@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from services.telemetry.batches import Batches
+from services.telemetry.complaints import Complaints
 from services.telemetry.otel import Otel
 from services.telemetry.sdk import SdkTracer
 
@@ -49,7 +50,8 @@ def start_traces(
     otel: Otel, resource: Resource, version: str, dropped: Callable[[int, str], None]
 ) -> tuple[SdkTracer, Batches]:
     """A tracer whose spans go to the configured endpoint, and their way out. Raises: ValueError, OSError."""
-    batches = Batches(_span_exporter(otel), otel.batching, dropped)
+    complaints = Complaints(str(otel.traces_to or ""))
+    batches = Batches(_span_exporter(otel), otel.batching, dropped, complaints.told)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(batches)
     # So that spans of users' tools and of the libraries they use join in.

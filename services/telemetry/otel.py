@@ -19,6 +19,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("http/protobuf", "grpc")
 Signal = Literal["TRACES", "METRICS"]
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
+_PORTS = {"http": 80, "https": 443}
 
 
 class Batching(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +30,27 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 5.0
 
 
+class Address(msgspec.Struct, frozen=True):
+    """Where a collector listens: of what was configured only what is no secret."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 class Otel(msgspec.Struct, frozen=True, kw_only=True):
     """Which signals are exported, and how; a protocol of None: not at all. `metrics_s` between exports.
 
-    `timeout_s` bounds one export; None: what OTEL_EXPORTER_OTLP_TIMEOUT says, read by the SDK.
+    `timeout_s` bounds one export; None: what OTEL_EXPORTER_OTLP_TIMEOUT says, read by the SDK. An address of None
+    is one without a host, such as a socket that gRPC may be given.
     """
 
     traces: Protocol | None = None
+    traces_to: Address | None = None
     metrics: Protocol | None = None
+    metrics_to: Address | None = None
     batching: Batching = Batching()
     metrics_s: float = 60.0
     timeout_s: float | None = 5.0
@@ -64,7 +78,9 @@ def read_otel(environ: Mapping[str, str]) -> tuple[Otel, list[str]]:
         reader.seconds(name)
     found = Otel(
         traces=reader.protocol("TRACES"),
+        traces_to=reader.address("TRACES"),
         metrics=reader.protocol("METRICS"),
+        metrics_to=reader.address("METRICS"),
         batching=batching,
         metrics_s=reader.number("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000,
         timeout_s=None if any(reader.text(name) for name in timeouts) else Otel().timeout_s,
@@ -115,6 +131,10 @@ class _Reader:
         self._say(f"{name}: must be one of {', '.join(PROTOCOLS)}, not {chosen[:40]!r}")
         return None
 
+    def address(self, signal: Signal) -> Address | None:
+        """Where a signal is exported to, if that has a host."""
+        return _address(self._first(f"{_PREFIX}{signal}_ENDPOINT", f"{_PREFIX}ENDPOINT")[1])
+
     def _first(self, *names: str) -> tuple[str, str]:
         """The first of these that is set, and its text; the last when none is."""
         return next(((name, text) for name in names if (text := self.text(name))), (names[-1], ""))
@@ -123,6 +143,15 @@ class _Reader:
         # Both signals read the same variables.
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _address(endpoint: str) -> Address | None:
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return Address(parts.hostname, port) if parts.hostname and port else None
 
 
 def _is_web_address(text: str) -> bool:

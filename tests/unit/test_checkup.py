@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,23 @@ def test_the_configuration_is_said_to_be_the_one_of_this_shell(settings: Setting
 
     assert found["configuration"].text.startswith("in this shell's environment: ")
     assert found["plugins"].text.startswith("in this shell's environment: ")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_collector_that_does_not_answer_is_a_warning(settings: Settings, is_there: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if not is_there:
+            listener.close()
+        endpoint = f"http://user:canary@127.0.0.1:{port}/path?key=canary"
+        given = {"TURNWRIGHT_HOME": str(settings.home), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+
+        found = _found(load_settings(given))["collector"]
+
+    assert found.state == ("ok" if is_there else "warning")
+    assert f"traces and metrics go to 127.0.0.1:{port}," in found.text
+    assert "canary" not in found.text
+
+
+def test_without_an_endpoint_no_collector_is_looked_for(settings: Settings) -> None:
+    assert "collector" not in _found(settings)

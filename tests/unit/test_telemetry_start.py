@@ -129,3 +129,20 @@ def test_grpc_takes_its_own_kinds_of_targets() -> None:
 def test_content_is_off_unless_it_is_asked_for() -> None:
     assert load_settings({}).trace_content == "none"
     assert load_settings({"TURNWRIGHT_TRACE_CONTENT": "Redacted"}).trace_content == "redacted"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "protocol", "expected"),
+    [
+        ("http://user:canary@collector:4318/v1?key=canary", "http/protobuf", "collector:4318"),
+        ("https://collector", "http/protobuf", "collector:443"),
+        ("http://[::1]:4318", "http/protobuf", "[::1]:4318"),
+        ("collector:4317", "grpc", "collector:4317"),
+        ("unix:///run/collector.sock", "grpc", "None"),
+        ("collector:many", "grpc", "None"),
+    ],
+)
+def test_of_an_endpoint_only_host_and_port_are_told(endpoint: str, protocol: str, expected: str) -> None:
+    found, _ = read_otel({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
+
+    assert str(found.traces_to) == str(found.metrics_to) == expected

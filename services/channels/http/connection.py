@@ -42,8 +42,44 @@ class Connection:
 
     def ask(self, request: bytes, attempt: Attempt) -> tuple[int, Headers]:
         """Send `request`: the status and the headers of its answer. Raises: DeliveryError."""
+        is_sent = self._ask(request, attempt, keeps_body=False)
+        self._drain(attempt)
+        self.is_free = is_sent and self._reader.may_go_on
+        return self._reader.status, self._reader.headers
+
+    def ask_whole(self, request: bytes, attempt: Attempt, *, limit: int) -> tuple[int, Headers, bytes]:
+        """Send `request`: its answer with its body, which has at most `limit` bytes and ends as it says it does.
+
+        Raises: DeliveryError: also hung_up for a body that was cut short, answer_too_long.
+        """
+        is_sent = self._ask(request, attempt, keeps_body=True)
+        try:
+            while not self._reader.is_over and len(self._reader.body) <= limit:
+                self._reader.feed(self._receive(attempt))
+        except TimeoutError:
+            raise attempt.failed("timeout") from None
+        except OSError:
+            raise attempt.failed("hung_up") from None
+        if len(self._reader.body) > limit:
+            raise attempt.failed("answer_too_long")
+        if not self._reader.is_whole:
+            raise attempt.failed("hung_up")
+        self.is_free = is_sent and self._reader.may_go_on
+        return self._reader.status, self._reader.headers, bytes(self._reader.body)
+
+    def is_stale(self) -> bool:
+        """Whether anything came while nobody asked: its end, as a rule."""
+        has_rest = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        return has_rest or is_readable(self._socket)
+
+    def close(self) -> None:
+        """End it. No attempt may watch it any more."""
+        self._socket.close()
+
+    def _ask(self, request: bytes, attempt: Attempt, *, keeps_body: bool) -> bool:
+        """Send `request` and read the head of its answer; whether all of the request was taken."""
         self.is_free = False
-        self._reader.begin()
+        self._reader.begin(keeps_body=keeps_body)
         attempt.watch(self._socket)
         try:
             attempt.left_s()
@@ -59,18 +95,7 @@ class Connection:
             raise attempt.failed("hung_up") from None
         except Malformed:
             raise attempt.failed("malformed") from None
-        self._drain(attempt)
-        self.is_free = is_sent and self._reader.may_go_on
-        return self._reader.status, self._reader.headers
-
-    def is_stale(self) -> bool:
-        """Whether anything came while nobody asked: its end, as a rule."""
-        has_rest = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
-        return has_rest or is_readable(self._socket)
-
-    def close(self) -> None:
-        """End it. No attempt may watch it any more."""
-        self._socket.close()
+        return is_sent
 
     def _send(self, request: bytes, attempt: Attempt) -> bool:
         """Whether all of it was taken: who closes early may have answered, and that counts."""

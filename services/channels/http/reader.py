@@ -1,6 +1,7 @@
 """Reads the answers of one connection: the status, the headers, and where each answer ends.
 
-The grammar is llhttp's, by way of `httptools`; what is bounded here are the sizes it leaves open. Bodies are not kept.
+The grammar is llhttp's, by way of `httptools`; what is bounded here are the sizes it leaves open. Bodies are kept for
+who wants them only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class AnswerReader:
 
     `status` is 0 until the head is there; interim answers are passed over. `is_over`: nothing more is to be
     read. `may_go_on`: the answer ended where it had to, and another may follow on the same connection.
-    `body_bytes` is what came after the piece that completed the head, framing included.
+    `body_bytes` is what came after the piece that completed the head, framing included. `body` is what there is of
+    it where it is kept, and `is_whole` once it ended as it had said it would.
     """
 
     def __init__(self) -> None:
@@ -34,9 +36,12 @@ class AnswerReader:
         )
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, keeps_body: bool = False) -> None:
         """What is fed from now on is the next answer."""
         self.status = 0
+        self.body = bytearray()
+        self.is_whole = False
+        self._keeps_body = keeps_body
         self.headers: list[tuple[bytes, bytes]] = []
         self.is_over = self.may_go_on = False
         self.body_bytes = self._head_bytes = 0
@@ -80,10 +85,15 @@ class AnswerReader:
         else:
             self.status = status
 
+    def on_body(self, piece: bytes) -> None:
+        """A piece of a body."""
+        if self._keeps_body:
+            self.body += piece
+
     def on_message_complete(self) -> None:
         """An answer is complete, perhaps an interim one."""
         if self.status:
-            self.is_over = True
+            self.is_over = self.is_whole = True
             self.may_go_on = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
 
     def _stop(self) -> None:

@@ -1,0 +1,1 @@
+"""The channel `slack`: what Slack sends, read without trust; what is said there, exactly once."""

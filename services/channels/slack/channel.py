@@ -1,0 +1,124 @@
+"""The channel `slack`: the answer of a turn, as a reply in its thread, exactly once.
+
+A long answer is several messages but one letter: `send` posts in order the parts that are not there yet, each
+with the letter's marker and its number. So the outbox has nothing to know of parts, its queue keeps their order,
+and an attempt that ended anywhere is taken up where the thread says it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from services.channels.contract import DeliveryError, Letter, Receipt, Sending
+from services.channels.slack.address import BadAddress, SlackAddress
+from services.channels.slack.client import SlackClient
+from services.channels.slack.marks import mark, marked
+from services.channels.slack.said import said
+from services.channels.slack.text import escaped, parts, unpaged
+
+if TYPE_CHECKING:
+    from services.channels.slack.sdk import Web
+
+# What a notification shows of a message that is made of blocks.
+PREVIEW = 300
+# Slack counts in ways it does not tell: what it will not take as markdown is said as plain text.
+_NOT_AS_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long"})
+
+
+class SlackChannel:
+    """Posts through `client`. `settle_ms`: what a dead process sent is in the thread by then."""
+
+    name = "slack"
+    settle_ms = 5_000
+
+    def __init__(self, client: SlackClient) -> None:
+        self._client = client
+
+    def send(self, letter: Letter, sending: Sending) -> Receipt:
+        """Post what is not there yet of `letter`, within its `timeout_s`.
+
+        Raises: DeliveryError: ambiguous too for everything that may be mended, once a part of it is there, as the
+        next attempt must look first.
+        """
+        address, bodies = _address(letter), _bodies(letter)
+        web = self._client.attempt(sending, letter.timeout_s)
+        there: set[int] = set()
+        if letter.is_repeat and len(bodies) > 1:
+            there |= _look(web, address, letter, len(bodies))
+        for part, body in enumerate(bodies):
+            if part in there:
+                continue
+            try:
+                _post(web, address, body, mark(letter.marker, part, len(bodies)))
+            except DeliveryError as error:
+                raise (_doubted(error) if there else error) from None
+            there.add(part)
+        return Receipt()
+
+    def find(self, letter: Letter, sending: Sending) -> Receipt | None:
+        """Look in the thread for every part of `letter`; None when one is missing, which `send` then posts.
+
+        Raises: DeliveryError: ambiguous for whatever keeps it from telling; cancelled.
+        """
+        web = self._client.attempt(sending, letter.timeout_s)
+        count = len(_bodies(letter))
+        return Receipt() if len(_look(web, _address(letter), letter, count)) == count else None
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._client.close()
+
+
+def _look(web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:
+    try:
+        return marked(web, address, letter.marker, parts=count, since_ms=letter.queued_at)
+    except DeliveryError as error:
+        # That it can not be looked for says nothing of whether it is there.
+        raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
+
+
+def _post(web: Web, address: SlackAddress, body: str, metadata: dict[str, object]) -> None:
+    try:
+        web.chat_postMessage(
+            channel=address.channel,
+            thread_ts=address.thread_ts,
+            text=escaped(body[:PREVIEW]),
+            blocks=[{"type": "markdown", "text": body}],
+            metadata=metadata,
+            # A preview is fetched by Slack: an address that the model was talked into would be visited.
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+    except DeliveryError as error:
+        if error.code not in _NOT_AS_BLOCKS:
+            raise
+        web.chat_postMessage(
+            channel=address.channel,
+            thread_ts=address.thread_ts,
+            text=escaped(body),
+            metadata=metadata,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+
+
+def _doubted(error: DeliveryError) -> DeliveryError:
+    return _ambiguous(error) if error.kind in ("not_sent", "rejected", "overloaded") else error
+
+
+def _ambiguous(error: DeliveryError) -> DeliveryError:
+    return DeliveryError("ambiguous", code=error.code, status=error.status, retry_after_s=error.retry_after_s)
+
+
+def _bodies(letter: Letter) -> Sequence[str]:
+    return parts(unpaged(said(letter.turn)))
+
+
+def _address(letter: Letter) -> SlackAddress:
+    """Where its input says, else the thread that its session is. Raises: DeliveryError (refused)."""
+    named = letter.input.callback or ""
+    try:
+        return SlackAddress.parse(named if named.startswith("slack:") else letter.session)
+    except BadAddress:
+        raise DeliveryError("refused", code="no_such_thread") from None

@@ -21,8 +21,10 @@ class Attempt(RunningAttempt, Sending):
     """The `Sending` of one attempt. `ends` is the end of its lease by `clock`.
 
     `least_s` must be left of the lease when it begins; it may last `timeout_s`. `may_start` is asked right before
-    the first byte; it must neither block nor raise.
+    the first byte; it must neither block nor raise. `is_looking`: what an earlier attempt did is not known yet.
     """
+
+    is_looking = False
 
     def __init__(
         self,
@@ -38,6 +40,11 @@ class Attempt(RunningAttempt, Sending):
         super().__init__(deadlines=deadlines, lasts_s=lasts_s, timeout=TIMEOUT)
         self._ends, self._least_s, self._clock = ends, least_s, clock
         self._may_start = may_start
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the other side may have the letter: from this attempt, or from one whose end is still looked for."""
+        return self.is_started or self.is_looking
 
     def _refusal(self) -> str:
         has_time = self._ends - self._clock() > self._least_s

@@ -124,17 +124,24 @@ class Deliveries:
         if kind == "cancelled" and attempt.cancel_reason == "taken":
             return Lost()
         if kind == "cancelled" and attempt.cancel_reason in ("deploy", MAY_NOT_START):
-            return Again(error="ambiguous" if attempt.is_started else attempt.cancel_reason, free=True)
+            if attempt.is_doubtful:
+                return Again(error="ambiguous", free=True, delay_ms=channel.settle_ms)
+            return Again(error=attempt.cancel_reason, free=True)
         if kind == "cancelled" and attempt.cancel_reason != TIMEOUT:
             return _ended("failed", job, error="discarded")
         if kind == "cancelled":
-            kind = "ambiguous" if attempt.is_started else "not_sent"
+            kind = "ambiguous" if attempt.is_doubtful else "not_sent"
+        if attempt.is_looking and kind in ("not_sent", "rejected", "overloaded"):
+            # That it could not be looked for says nothing of whether it is there.
+            kind = "ambiguous"
         if kind == "gone":
             return _ended("failed", job, error="gone", status=error.status)
         if kind == "refused":
             return _ended("failed", job, error=error.code or kind, status=error.status)
         if claim.charged < self._terms.attempts:
-            wait_ms = delay_ms(claim.charged, error.retry_after_s)
+            # What is on its way shows up before it is looked for.
+            settles_ms = channel.settle_ms if kind == "ambiguous" else 0
+            wait_ms = max(settles_ms, delay_ms(claim.charged, error.retry_after_s))
             return Again(error=kind, delay_ms=wait_ms, extra={"code": error.code})
         if kind == "ambiguous" and channel.settle_ms:
             return _ended("uncertain", job, error=kind, status=error.status)
@@ -149,7 +156,8 @@ class Deliveries:
             queued_at=settled.created_at,
             input=said,
             turn=settled.decode(TurnSettled),
-            is_repeat=claim.attempt > 1 and claim.error in DOUBTFUL,
+            # What a person replays may have arrived too, or a part of it.
+            is_repeat=bool(queued.origin) or (claim.attempt > 1 and claim.error in DOUBTFUL),
             timeout_s=self._terms.timeout_s,
         )
 
@@ -190,7 +198,9 @@ def _delivered(channel: Channel, letter: Letter, attempt: Attempt, span: Span) -
 
 
 def _deliver(channel: Channel, letter: Letter, attempt: Attempt) -> Receipt:
+    attempt.is_looking = letter.is_repeat
     found = channel.find(letter, attempt) if letter.is_repeat else None
+    attempt.is_looking = False
     return found or channel.send(letter, attempt)
 
 

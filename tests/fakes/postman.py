@@ -19,6 +19,7 @@ class Postman:
         self.looks: list[str] = []
         self.found: Receipt | DeliveryError | None = None
         self.before: Callable[[], None] = lambda: None
+        self.on_look: Callable[[], None] = lambda: None
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """See `Channel`."""
@@ -35,6 +36,7 @@ class Postman:
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
         """See `Channel`."""
         self.looks.append(letter.marker)
+        self.on_look()
         if isinstance(self.found, DeliveryError):
             raise self.found
         return self.found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from services.channels.contract import DeliveryError, Receipt
+from services.channels.contract import DeliveryError, DeliveryErrorKind, Receipt
 from services.faults import Faults
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.running import Running
@@ -219,6 +219,41 @@ class TestDelivering:
 
         assert len(desk.postman.looks) == 1
 
+    @pytest.mark.parametrize("kind", ["not_sent", "rejected", "overloaded", "ambiguous"])
+    def test_a_look_that_fails_leaves_the_letter_to_be_looked_for(
+        self, desk: Desk, kind: DeliveryErrorKind
+    ) -> None:
+        desk.postman.answers = [DeliveryError("ambiguous")]
+        desk.postman.found = DeliveryError(kind)
+        desk.ask()
+        desk.attempt()
+        desk.attempt()
+        desk.postman.found = Receipt()
+        desk.attempt()
+
+        assert (len(desk.postman.letters), len(desk.postman.looks)) == (1, 2)
+        assert desk.ends() == [("r1", "delivered", "")]
+
+    @pytest.mark.parametrize("reason", ["deploy", "lease"])
+    def test_a_look_that_is_stopped_leaves_the_letter_to_be_looked_for(self, desk: Desk, reason: str) -> None:
+        desk.postman.answers = [DeliveryError("ambiguous")]
+        desk.postman.found = DeliveryError("cancelled")
+        desk.postman.on_look = lambda: desk.running.cancel_all(reason)
+        desk.ask()
+        desk.attempt()
+
+        assert desk.attempt() == Again(error="ambiguous", free=True)
+
+    def test_what_is_on_its_way_may_show_up_before_it_is_looked_for(self, desk: Desk) -> None:
+        desk.postman.settle_ms = 5_000
+        desk.postman.answers = [DeliveryError("ambiguous"), DeliveryError("rejected")]
+        desk.ask()
+
+        waits = [result.delay_ms for _ in range(2) if isinstance(result := desk.attempt(), Again)]
+
+        assert waits[0] == 5_000
+        assert waits[1] < 5_000
+
     def test_where_nobody_can_tell_the_end_stays_open_and_is_shown(self, stage: Stage) -> None:
         desk = Desk(stage, attempts=2)
         desk.postman.settle_ms = 5_000
@@ -298,20 +333,26 @@ class TestDeciding:
         desk.attempt()
         [old] = [e.decode(ReplyQueued) for e in desk.stage.events(S) if e.type == "reply.queued"]
 
-        asked = ReplayRequested(
-            job=old.job,
-            origin=old.job,
-            channel=old.channel,
-            turn=old.turn,
-            inputs=old.inputs,
-            destination=old.destination,
-        )
-        desk.tell(EventInput.of("reply.replay_requested", asked))
+        desk.tell(EventInput.of("reply.replay_requested", _replay_of(old)))
         desk.attempt(JobId(f"{S}@r2"))
 
         first, second = desk.postman.letters
         assert (first.marker, second.entry) == (second.marker, f"{S}@r2")
         assert desk.ends()[-1] == ("r2", "delivered", "")
+
+    def test_what_a_person_replays_is_looked_for_first(self, stage: Stage) -> None:
+        desk = Desk(stage, attempts=1)
+        desk.postman.settle_ms = 5_000
+        desk.postman.answers = [DeliveryError("ambiguous")]
+        desk.ask()
+        desk.attempt()
+        [old] = [e.decode(ReplyQueued) for e in desk.stage.events(S) if e.type == "reply.queued"]
+        desk.tell(EventInput.of("reply.replay_requested", _replay_of(old)))
+        desk.postman.found = Receipt()
+        desk.attempt(JobId(f"{S}@r2"))
+
+        assert desk.ends() == [("r1", "uncertain", "ambiguous"), ("r2", "delivered", "")]
+        assert (len(desk.postman.letters), len(desk.postman.looks)) == (1, 1)
 
     def test_a_replay_opens_a_destination_that_was_gone(self, desk: Desk) -> None:
         self.test_a_persons_replay_is_a_new_entry_with_the_old_mark(desk)
@@ -387,3 +428,14 @@ def test_receivers_that_take_nothing_stop_new_prompts_not_memory(desk: Desk) -> 
 
     state = msgspec.json.decode(desk.stage.log.load(S).fields["s:replies"], type=RepliesState)
     assert Replies().waiting(state) == 2
+
+
+def _replay_of(old: ReplyQueued) -> ReplayRequested:
+    return ReplayRequested(
+        job=old.job,
+        origin=old.job,
+        channel=old.channel,
+        turn=old.turn,
+        inputs=old.inputs,
+        destination=old.destination,
+    )

@@ -89,6 +89,11 @@ class SlackServer(FakeServer):
         with self._changed:
             self._faults.setdefault(method, deque()).extend(each or NO_FAULT for each in faults)
 
+    def forget(self) -> None:
+        """Play no fault any more."""
+        with self._changed:
+            self._faults.clear()
+
     def of(self, method: str) -> list[Call]:
         """The calls of `method`, in order."""
         return [each for each in list(self.calls) if each.method == method]

@@ -52,6 +52,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     `team` is the one the app is installed in; `bot_user` is who we are there. `ts` is the message it is about,
     `thread_ts` the thread that one is in. `author` is a user's id, `bot` the bot's if it was one, `app` its app.
+    `text` is what an edited message says now and what a deleted one said.
     """
 
     kind: Kind
@@ -89,6 +90,12 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind in ("mention", "direct", "reply", "message") and self.channel and self.ts:
             keys.append(f"slack:{self.team}:{self.channel}:{self.ts}")
         return tuple(keys)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is about something that we said ourselves."""
+        is_our_app = bool(self.app) and self.app == self.app_id
+        return is_our_app or (bool(self.author) and self.author == self.bot_user)
 
     @property
     def address(self) -> SlackAddress | None:
@@ -180,7 +187,7 @@ def _kind(inner: MessageBody, about: MessageBody) -> Kind:
 def _message_kind(inner: MessageBody, about: MessageBody) -> Kind:
     match inner.subtype:
         case "message_changed":
-            return "edited"
+            return _change_kind(inner, about)
         case "message_deleted":
             return "deleted"
         case "bot_message":
@@ -196,3 +203,12 @@ def _message_kind(inner: MessageBody, about: MessageBody) -> Kind:
         return "direct"
     in_thread = bool(about.thread_ts) and about.thread_ts != about.ts
     return "reply" if in_thread else "message"
+
+
+def _change_kind(inner: MessageBody, about: MessageBody) -> Kind:
+    """Slack calls it a change too when a preview was added, and when what began a thread was deleted."""
+    if about.subtype == "tombstone":
+        return "deleted"
+    before = part(inner.previous_message, MessageBody)
+    is_same = before is not None and before.text == about.text
+    return "housekeeping" if is_same else "edited"

@@ -33,7 +33,7 @@ def _texts(slack: SlackServer, asked: Message) -> list[str]:
     return [each.said for each in slack.workspace.thread(asked.channel, asked.ts)]
 
 
-def _deliver(channel: SlackChannel, letter: Letter, *, attempts: int = 20) -> int:
+def deliver(channel: SlackChannel, letter: Letter, *, attempts: int = 20) -> int:
     """What the outbox does with a letter, as often as it takes; how many attempts it took."""
     is_doubtful = False
     for number in range(1, attempts + 1):
@@ -98,7 +98,7 @@ def test_a_fault_at_any_part_doubles_and_loses_none(
     slack.will(*[None] * before, fault(), method=POST)
     letter = reply_to(asked, LONG)
 
-    _deliver(channel, letter)
+    deliver(channel, letter)
 
     whole = _texts(slack, asked)
     assert "\n\n".join(whole).split() == LONG.split()
@@ -109,7 +109,7 @@ def test_faults_at_every_part_double_and_lose_none(
 ) -> None:
     slack.will(lost(), dropped(), bad_gateway(does=True), lost(), gibberish(), lost(), method=POST)
 
-    assert _deliver(channel, reply_to(asked, LONG)) > 4
+    assert deliver(channel, reply_to(asked, LONG)) > 4
 
     assert "\n\n".join(_texts(slack, asked)).split() == LONG.split()
 

@@ -82,6 +82,7 @@ KINDS: list[tuple[Kind, dict[str, Any]]] = [
     ("bot", mention(ASKED, bot_id="B1")),
     ("edited", changed(ASKED, "new")),
     ("edited", mention(ASKED, edited={"user": "U0ANA", "ts": "1.1"})),
+    ("housekeeping", changed(ASKED, ASKED.text)),
     ("deleted", deleted(ASKED)),
     ("housekeeping", said(ASKED, subtype="channel_join")),
     ("housekeeping", said(ASKED, subtype="something_new")),
@@ -146,6 +147,37 @@ def test_what_belongs_to_no_channel_is_kept_in_the_stream_of_its_team() -> None:
     found = arrived({"type": "tokens_revoked"})
 
     assert (found.stream, found.session) == (f"inbound:slack:{TEAM}", None)
+
+
+def test_what_begins_a_thread_is_deleted_though_slack_calls_it_a_change() -> None:
+    change = changed(ASKED, "This message was deleted.")
+    change["message"] |= {"subtype": "tombstone", "user": "USLACKBOT"}
+
+    found = arrived(change)
+
+    assert (found.kind, found.ts) == ("deleted", ASKED.ts)
+
+
+@pytest.mark.parametrize(
+    ("event", "is_own"),
+    [
+        (our_own(REPLY), True),
+        (said(REPLY, user=BOT_USER), True),
+        (said(REPLY, bot_id="B0OTHER", app_id="A0OTHER"), False),
+        (said(REPLY), False),
+        (said(REPLY, user=None), False),
+        ({"type": "tokens_revoked"}, False),
+    ],
+)
+def test_what_we_said_ourselves_is_known_as_ours(event: dict[str, Any], is_own: bool) -> None:
+    assert arrived(event).is_own is is_own
+
+
+def test_a_change_of_what_we_said_is_known_as_ours() -> None:
+    change = changed(REPLY, "new")
+    change["message"] |= {"bot_id": BOT, "app_id": APP}
+
+    assert arrived(change).is_own
 
 
 def test_the_author_of_what_a_bot_said_is_known_as_a_bot() -> None:

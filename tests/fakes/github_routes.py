@@ -187,7 +187,8 @@ def _list_comments(world: World, request: Request, where: Repository, token: Tok
 
 def _list_review(world: World, request: Request, where: Repository, token: Token) -> Reply:
     issue = _issue(request, where, name="pull_number", is_pull=True)
-    return _paged(request, where, issue, issue.review)
+    newest_first = dict(request.asked.query).get("direction") == "desc"
+    return _paged(request, where, issue, issue.review[::-1] if newest_first else issue.review)
 
 
 def _create(world: World, request: Request, where: Repository, token: Token) -> Reply:

@@ -24,7 +24,7 @@ def api_of(server: GitHubServer, *, as_app: bool = True, wall_s: Callable[[], fl
     if not as_app:
         token = Secret(server.world.plain_token("turnwright"))
         return API(client, PlainToken(token), wall_s=clock)
-    name = AppName(server.world.app_id, Secret(app_key_pem()), wall_s=clock)
+    name = AppName(int(server.world.app_id), Secret(app_key_pem()), wall_s=clock)
     return API(client, AppTokens(client, name, wall_s=clock), wall_s=clock)
 
 

@@ -99,6 +99,19 @@ def test_every_delivery_of_an_event_has_one_key(stage: Stage) -> None:
     assert inbound(first).key == inbound(again).key == f"github:{first.guid}"
 
 
+def test_whatever_happens_to_one_text_has_one_key_too(stage: Stage) -> None:
+    said = stage.world.comment(stage.issue, "Hello")
+    told = [
+        inbound(stage.hooks.issue_comment(stage.repository, stage.issue, said, action=action))
+        for action in ("created", "edited", "deleted")
+    ]
+    other = inbound(stage.hooks.issues(stage.repository, stage.issue))
+
+    assert len({each.said_key for each in told}) == 1
+    assert len({each.key for each in told}) == 3
+    assert other.said_key == f"github:{stage.repository.id}:thread:1"
+
+
 def test_a_comment_that_calls_us_is_a_mention(stage: Stage) -> None:
     found = stage.comment("Please, @Turnwright")
 

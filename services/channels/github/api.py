@@ -54,6 +54,7 @@ class Issue(msgspec.Struct, frozen=True):
     html_url: str = ""
     state: str = ""
     locked: bool = False
+    comments: int = 0
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -117,6 +118,17 @@ class API:
             for each in answer.read(list[Comment]):
                 if not target.thread or target.thread in (each.id, each.in_reply_to_id):
                     yield each
+
+    def latest(self, target: Target, within: Within, *, page: int) -> list[Comment]:
+        """One page of 100: of an issue its `page`-th from the oldest, of all reviews from the newest comment."""
+        query = [("per_page", str(PER_PAGE)), ("page", str(page))]
+        kind = "issues"
+        if target.thread:
+            kind = "pulls"
+            query += [("sort", "created"), ("direction", "desc")]
+        parts = (kind, target.number, "comments")
+        ask = self._ask(target.repository, parts, within, query=tuple(query))
+        return self._send(ask, target.repository, within).read(list[Comment])
 
     def issue(self, target: Target, within: Within) -> Issue:
         """The issue or pull request itself."""

@@ -62,7 +62,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     somebody else: a label can be put on a stranger's issue, an owner can edit a stranger's comment. `said` is the
     id of the comment or review that holds `text`, 0: the issue or pull request itself. `thread` is the first
     comment of a review's thread, where there is one. `is_own`: we wrote `text`, or did it ourselves.
-    `calls`: `text` mentions us; `called`: it did before an edit too.
+    `calls`: `text` mentions us; `called`: it did before an edit too. `key` is the same for every delivery of one
+    event, `said_key` for everything that ever happens to one text.
     """
 
     kind: Kind
@@ -83,6 +84,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     url: str = ""
     said: int = 0
+    said_key: str = ""
     thread: int = 0
     path: str = ""
     label: str = ""
@@ -164,6 +166,7 @@ def _told(found: Inbound, payload: Payload, subject: Subject, login: str) -> Inb
         text=text,
         url=said.html_url,
         said=comment.id if comment else 0,
+        said_key=_said_key(found, subject, comment),
         thread=_thread(payload),
         path=(comment.path if comment else None) or "",
         label=payload.label.name if payload.label else "",
@@ -190,6 +193,12 @@ def _trigger(told: Inbound, payload: Payload, login: str) -> Trigger:
             return "mention"
         case _:
             return ""
+
+
+def _said_key(found: Inbound, subject: Subject, comment: Comment | None) -> str:
+    # Comments, comments of reviews and reviews have ids of their own each.
+    what = f"{found.kind}:{comment.id}" if comment else f"thread:{subject.number}"
+    return f"github:{found.repository}:{what}"
 
 
 def _thread(payload: Payload) -> int:

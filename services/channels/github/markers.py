@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 _marker = re.compile(r"<!-- turnwright:([a-z0-9_-]{1,80}):(\d{1,4})/(\d{1,4}) -->\s*\Z", re.ASCII)
 
+# A mark and what may stand behind it.
+_LONGEST = 200
+
 
 class Mark(NamedTuple):
     """Part `part` of the `of` parts that carry `marker`, counted from 1."""
@@ -24,7 +27,13 @@ def marked(text: str, mark: Mark) -> str:
     return f"{text}\n\n<!-- turnwright:{mark.marker}:{mark.part}/{mark.of} -->"
 
 
+def unmarked(body: str) -> str:
+    """`body` without the mark at its end."""
+    found = _marker.search(body, max(0, len(body) - _LONGEST))
+    return body[: found.start()].rstrip() if found else body
+
+
 def mark_of(body: str) -> Mark | None:
     """The mark that a comment ends with. Whether we wrote it is another question."""
-    found = _marker.search(body[-200:])
+    found = _marker.search(body, max(0, len(body) - _LONGEST))
     return Mark(found[1], int(found[2]), int(found[3])) if found else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from services.channels.contract import Letter
 from services.channels.github.api import API
 from services.channels.github.channel import GitHubChannel
@@ -17,9 +15,12 @@ from tests.fakes.github_world import Comment, Issue, Repository, app_key_pem
 from tests.fakes.letters import CANARY, letter_to
 
 
-def api_of(server: GitHubServer, *, as_app: bool = True, wall_s: Callable[[], float] | None = None) -> API:
-    """The API of `server`, in the name of its app or of a person called `turnwright`."""
-    clock = wall_s or server.world.now
+def api_of(server: GitHubServer, *, as_app: bool = True) -> API:
+    """The API of `server`, in the name of its app or of a person called `turnwright`; by the server's clock."""
+
+    def clock() -> float:
+        return server.world.now()
+
     client = Client(server.url, wall_s=clock)
     if not as_app:
         token = Secret(server.world.plain_token("turnwright"))

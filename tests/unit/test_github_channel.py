@@ -48,12 +48,13 @@ def delivered(channel: GitHubChannel, letter: Letter) -> Receipt:
     return found or channel.send(letter, sending)
 
 
-def until_delivered(channel: GitHubChannel, letter: Letter) -> int:
+def until_delivered(stage: GitHubStage, letter: Letter) -> int:
     """Attempts as the outbox makes them: after an unknown end the next one is a repeat. How many it took."""
     for attempt in range(1, 20):
         try:
-            delivered(channel, letter)
+            delivered(stage.channel, letter)
         except DeliveryError as error:
+            stage.world.pass_time(error.retry_after_s or 0)
             letter = msgspec.structs.replace(letter, is_repeat=error.kind == "ambiguous")
         else:
             return attempt
@@ -103,7 +104,7 @@ def test_in_a_review_the_answer_goes_into_the_thread() -> None:
 def test_after_an_unknown_end_it_is_looked_for_first(stage: GitHubStage, fault: Fault) -> None:
     stage.server.will(fault)
 
-    assert until_delivered(stage.channel, stage.letter()) == 2
+    assert until_delivered(stage, stage.letter()) == 2
 
     assert len(stage.bodies()) == 1
 
@@ -139,7 +140,7 @@ def test_no_part_is_missing_doubled_or_out_of_order(first: str, second: str) -> 
             letter = stage.letter(LONG)
             server.will(*[Well()] * at, FAULTS[first](stage), FAULTS[second](stage))
 
-            until_delivered(stage.channel, letter)
+            until_delivered(stage, letter)
 
             assert parts_there(stage) == [1, 2, 3], (first, second, at)
 

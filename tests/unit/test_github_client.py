@@ -68,19 +68,40 @@ def test_each_end_of_a_comment_is_one_error(stage: GitHubStage, fault: Fault, ki
 
 @pytest.mark.parametrize("status", [403, 429])
 def test_rate_limits_say_when_they_end(stage: GitHubStage, status: int) -> None:
-    stage.server.will(
-        primary_limit(stage.world, in_s=90, status=status),
-        secondary_limit(retry_after_s=30, status=status),
-        secondary_limit(retry_after_s=None, status=status),
-    )
-
-    errors = [failure(stage.channel, stage.letter()) for _ in range(3)]
+    errors = []
+    for limit in ("primary", "secondary", "secondary without a time"):
+        match limit:
+            case "primary":
+                fault = primary_limit(stage.world, in_s=90, status=status)
+            case "secondary":
+                fault = secondary_limit(retry_after_s=30, status=status)
+            case _:
+                fault = secondary_limit(retry_after_s=None, status=status)
+        stage.server.will(fault)
+        errors.append(failure(stage.channel, stage.letter()))
+        stage.world.pass_time(100)
 
     assert [each.kind for each in errors] == ["overloaded"] * 3
     waits = [each.retry_after_s or 0 for each in errors]
     assert 85 < waits[0] <= 91
     assert waits[1:] == [30.0, 60.0]
     assert stage.bodies() == []
+
+
+def test_while_a_limit_lasts_nobody_asks_in_that_name(stage: GitHubStage) -> None:
+    elsewhere = stage.world.repository("octo/other")
+    other = target_at(elsewhere, stage.world.issue(elsewhere))
+    stage.server.will(secondary_limit(retry_after_s=30))
+    failure(stage.channel, stage.letter())
+    before = len(stage.server.asked)
+
+    error = failure(stage.channel, stage.letter())
+
+    assert (error.kind, error.code) == ("overloaded", "limited")
+    assert 25 < (error.retry_after_s or 0) < 34
+    assert len(stage.server.asked) == before
+    # Another installation has limits of its own.
+    assert stage.api.comment(other, "Hello", Within(5)).body == "Hello"
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def test_what_github_does_not_say_now_is_asked_again(stage: GitHubStage) -> None
         permissions.of(where(stage.repository), "ada")
 
     assert caught.value.retry_after_s == 8
+    stage.world.pass_time(8)
     assert permissions.of(where(stage.repository), "ada") == "write"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from services.channels.contract import DeliveryError
 from services.channels.github.answers import Answer, failure_of
 from services.channels.github.asks import Ask, next_page, redirected
+from services.channels.github.limits import Limits
 from services.channels.github.within import Within
 from services.variables import Secret
 
@@ -45,6 +46,7 @@ class Client:
     def __init__(self, base_url: str, *, wall_s: Callable[[], float] = time.time) -> None:
         self._base = base_url
         self._wall_s = wall_s
+        self._limits = Limits(wall_s)
         self._lock = threading.Lock()
         self._wire: Wire | None = None
 
@@ -53,12 +55,14 @@ class Client:
 
         Raises: DeliveryError for every answer that is no 2xx, and for none at all.
         """
+        self._limits.check(authority)
         token = authority.token(within)
         answer = self._followed(ask, token, within)
         if answer.status == 401 and authority.is_renewed(token):
             answer = self._followed(ask, authority.token(within), within)
         failure = failure_of(answer, is_write=ask.is_write, now_s=self._wall_s())
         if failure is not None:
+            self._limits.note(authority, failure)
             raise failure
         return answer
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from services.channels.contract import DeliveryError, Letter, Receipt, Sending
+from services.channels.said import said
 from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.client import SlackClient
 from services.channels.slack.marks import mark, marked
-from services.channels.slack.said import said
 from services.channels.slack.text import escaped, parts, unpaged
 
 if TYPE_CHECKING:

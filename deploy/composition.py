@@ -9,6 +9,7 @@ from importlib.metadata import version
 from flask import Flask
 
 from services.engine import Engine
+from services.inbound.capture import Capture
 from services.settings import Settings, load_settings
 from services.telemetry.process import Telemetry, start_telemetry
 from tasks.celery import create_app as create_celery
@@ -47,4 +48,5 @@ def web_app(
         trusted_proxies=settings.trusted_proxies,
         tracer=telemetry.tracer,
         baggage_keys=engine.baggage_keys,
+        capture=Capture(engine.log, engine.sources, telemetry.counters),
     )

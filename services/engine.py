@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+from services.channels.accounts import Accounts
 from services.channels.http.addresses import Addresses
 from services.config import AgentConfig, Config, load_config
 from services.diagnosis.metrics import Metrics
@@ -15,6 +16,8 @@ from services.diagnosis.roles import read_roles
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import Explainer, WorkerCensus
 from services.faults import Faults
+from services.inbound.registry import sources_of
+from services.inbound.router import Router
 from services.jobs.census import Census
 from services.jobs.due import DueSets
 from services.jobs.relay import Relay
@@ -97,8 +100,13 @@ class Engine:
         )
         plugins = check_plugins(settings, self.config)
         self.tools, self.providers = plugins.tools, plugins.providers
+        self.accounts = Accounts(settings)
+        self.sources = sources_of(settings, self.config, self.accounts)
         self.registry = ProcessorRegistry(
-            [self.agent, breaker, Lineage(), Replies()], plugins.processors, patterns_of(self.config)
+            [self.agent, breaker, Lineage(), Replies()],
+            plugins.processors,
+            patterns_of(self.config),
+            inbound=[Router(self.sources)],
         )
 
     def _agent_config(self, name: str) -> AgentConfig:

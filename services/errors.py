@@ -5,6 +5,7 @@ TurnwrightError
 │   ├── Invalid             a value is of the wrong kind (`field`, `reason`)
 │   ├── NotFound            what was named does not exist
 │   ├── Unauthorized        no token, or an unknown one
+│   │   └── Forged          no signature, or not the one its sender would make now
 │   ├── KeyReused           an idempotency key came back with other content
 │   ├── StreamPaused        the session takes no input now
 │   ├── NotPending          the input is already part of a request, or gone
@@ -47,6 +48,10 @@ class NotFound(Refused):
 
 class Unauthorized(Refused):
     """No token was given, or it is not known here."""
+
+
+class Forged(Unauthorized):
+    """A signature is missing, wrong or too old; the words are safe to show."""
 
 
 class KeyReused(Refused):

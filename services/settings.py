@@ -5,16 +5,24 @@ Also finds the two stores: by their URLs, or where the supervisor of a data dire
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
+from services.channel_settings import (
+    GitHubSettings,
+    SlackSettings,
+    SourceSecrets,
+    github_settings,
+    slack_settings,
+    source_secrets,
+)
+from services.environment import PREFIX, Environment
 from services.errors import ConfigurationError, Unavailable
 from services.telemetry.otel import CONTENTS, Content, Otel, read_otel
 from services.variables import (
@@ -48,13 +56,8 @@ LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "fatal"
 LOG_FORMATS: tuple[LogFormat, ...] = ("console", "json")
 VENDORS = ("openai", "anthropic")
 
-_PREFIX = "TURNWRIGHT_"
-_SECRET_FILE_LIMIT = 65536
 # What other machines can try must be too long to be guessed.
 _LEAST_TOKEN = 16
-
-T = TypeVar("T")
-D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,9 @@ class Settings:
     log_level: LogLevel
     log_format: LogFormat
     vendors: Mapping[str, VendorAccess]
+    slack: SlackSettings
+    github: GitHubSettings
+    sources: SourceSecrets
     trace_content: Content
     otel: Otel
     test_store_url: str | None = field(repr=False)
@@ -124,7 +130,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     A store named by TURNWRIGHT_STORE_URL is the broker too, unless TURNWRIGHT_BROKER_URL names another.
     Raises: ConfigurationError, with every problem at once.
     """
-    reader = _Reader(environ)
+    reader = Environment(environ)
     read, read_secret = reader.read, reader.read_secret
     store_url = read_secret("STORE_URL", store_url_of)
     otel, problems = read_otel(environ)
@@ -150,6 +156,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         log_level=read("LOG_LEVEL", one_of(LOG_LEVELS), "info"),
         log_format=read("LOG_FORMAT", one_of(LOG_FORMATS), _format_here()),
         vendors={name: _vendor_access(environ, name) for name in VENDORS},
+        slack=slack_settings(reader),
+        github=github_settings(reader),
+        sources=source_secrets(reader),
         trace_content=read("TRACE_CONTENT", one_of(CONTENTS), "none"),
         otel=otel,
         test_store_url=read_secret("TEST_STORE_URL", store_url_of),
@@ -157,13 +166,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         test_shortcuts=read("TEST_SHORTCUTS", flag_of, True),
         timings=read("TEST_TIMINGS", _timings_of, Timings()),
     )
-    reader.check(settings)
+    _check(settings, reader)
     return settings
 
 
 def _vendor_access(environ: Mapping[str, str], vendor: str) -> VendorAccess:
     """These names are the vendor's and may be set for other programs: a bad one must not stop ours."""
-    reader = _Reader(environ, prefix=f"{vendor.upper()}_")
+    reader = Environment(environ, prefix=f"{vendor.upper()}_")
     return VendorAccess(
         key=reader.read_secret("API_KEY", secret_of),
         base_url=reader.read_secret("BASE_URL", web_url_of),
@@ -173,7 +182,7 @@ def _vendor_access(environ: Mapping[str, str], vendor: str) -> VendorAccess:
 
 def find_config(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Where `turnwright.toml` is, whatever else is wrong with the environment; None: nowhere."""
-    return _Reader(environ).read("CONFIG", existing_file, None) or _config_here()
+    return Environment(environ).read("CONFIG", existing_file, None) or _config_here()
 
 
 def store_addresses(settings: Settings) -> tuple[str, str]:
@@ -201,79 +210,17 @@ class _Stores(msgspec.Struct, frozen=True):
     broker: str
 
 
-class _Reader:
-    """Reads variables by name, and remembers which names exist and what was wrong."""
-
-    def __init__(self, environ: Mapping[str, str], *, prefix: str = _PREFIX) -> None:
-        self._environ, self._prefix = environ, prefix
-        self._known: list[str] = []
-        self._problems: list[str] = []
-
-    def read(self, name: str, parse: Callable[[str], T], default: D) -> T | D:
-        self._known.append(name)
-        text = self._text(name)
-        parsed = self.parse(name, parse, text) if text else None
-        return default if parsed is None else parsed
-
-    def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:
-        value = self.read(name, parse, None)
-        self._known.append(file_name := f"{name}_FILE")
-        path = self._text(file_name)
-        if not path:
-            return value
-        if self._text(name):
-            self._report(name, f"is given twice: unset it or {self._prefix}{file_name}")
-            return None
-        text = self.parse(file_name, _content_of, path)
-        return None if text is None else self.parse(file_name, parse, text)
-
-    def parse(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
-        try:
-            return parse(text)
-        except ValueError as wrong:
-            self._report(name, str(wrong))
-            return None
-
-    def problems(self) -> tuple[str, ...]:
-        return tuple(self._problems)
-
-    def note(self, problems: Sequence[str]) -> None:
-        self._problems += problems
-
-    def check(self, settings: Settings) -> None:
-        token_given = any(self._text(name) for name in ("API_TOKEN", "API_TOKEN_FILE"))
-        if not is_loopback(settings.host) and not token_given:
-            wanted = f"{_PREFIX}API_TOKEN or {_PREFIX}API_TOKEN_FILE"
-            self._report("HOST", f"other machines can reach {settings.host}: set {wanted} too")
-        token = settings.api_token
-        if not is_loopback(settings.host) and token and len(token.reveal()) < _LEAST_TOKEN:
-            wanted = f"at least {_LEAST_TOKEN} characters"
-            self._report("API_TOKEN", f"other machines can reach {settings.host}: must have {wanted}")
-        for name in sorted(self._environ):
-            if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in self._known:
-                near = difflib.get_close_matches(name.removeprefix(_PREFIX), self._known, 1)
-                hint = f", did you mean {_PREFIX}{near[0]}?" if near else ""
-                self._report(name.removeprefix(_PREFIX), f"unknown variable{hint}")
-        if self._problems:
-            raise ConfigurationError(*self._problems)
-
-    def _text(self, name: str) -> str:
-        return self._environ.get(self._prefix + name, "").strip()
-
-    def _report(self, name: str, wrong: str) -> None:
-        self._problems.append(f"{self._prefix}{name}: {wrong}")
-
-
-def _content_of(path: str) -> str:
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.read(_SECRET_FILE_LIMIT).strip()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ValueError(f"{path} can not be read: {why}") from None
-    if not text:
-        raise ValueError(f"{path} is empty")
-    return text
+def _check(settings: Settings, reader: Environment) -> None:
+    if not is_loopback(settings.host) and not reader.is_given("API_TOKEN"):
+        wanted = f"{PREFIX}API_TOKEN or {PREFIX}API_TOKEN_FILE"
+        reader.report("HOST", f"other machines can reach {settings.host}: set {wanted} too")
+    token = settings.api_token
+    if not is_loopback(settings.host) and token and len(token.reveal()) < _LEAST_TOKEN:
+        wanted = f"at least {_LEAST_TOKEN} characters"
+        reader.report("API_TOKEN", f"other machines can reach {settings.host}: must have {wanted}")
+    reader.unknown()
+    if problems := reader.problems():
+        raise ConfigurationError(*problems)
 
 
 def _timings_of(text: str) -> Timings:

@@ -8,10 +8,12 @@ from functools import partial
 from services.channels.registry import channels_of
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
-from services.jobs.claims import Claims
+from services.inbound.routes import Routes
+from services.jobs.claims import Claim, Claims
 from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease, host_id, is_proven_dead
 from services.jobs.observer import Observer
 from services.jobs.orphans import Orphans
+from services.jobs.outcome import Result, Runner
 from services.jobs.running import Running
 from services.jobs.slots import Slots
 from services.jobs.traces import RunSpans
@@ -24,9 +26,9 @@ from services.llm.spans import ChatSpans
 from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
-from services.processors.advance import Advancer
+from services.processors.advance import Advancer, Held
 from services.settings import Settings
-from services.streams.keys import KINDS
+from services.streams.keys import INBOUND, KINDS
 from services.telemetry.process import Telemetry
 from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
@@ -118,7 +120,7 @@ class WorkerEngine(Engine):
                 is_dead=partial(is_proven_dead, host=host_id()),
                 committed=Observer(self.telemetry.tracer, self.telemetry.counters).committed,
             ),
-            runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliveries()},
+            runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliver()},
             deliverer=StreamDeliverer(self.log),
             slots=self.slots,
             wake=self.wake,
@@ -130,7 +132,7 @@ class WorkerEngine(Engine):
             tracer=self.telemetry.tracer,
         )
 
-    def _deliveries(self) -> Deliveries:
+    def _deliver(self) -> ByStream:
         timings = self.settings.timings
         terms = Terms(
             lease_s=timings.delivery_lease_s,
@@ -138,15 +140,26 @@ class WorkerEngine(Engine):
             timeout_s=timings.delivery_timeout_s,
             attempts=self.config.limits.delivery_attempts,
         )
-        return Deliveries(
+        outward = Deliveries(
             self.log,
             self.running,
-            channels_of(self.settings, self.store, self.keys),
+            channels_of(self.settings, self.store, self.keys, self.accounts),
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,
             spans=self._spans,
         )
+        inward = Routes(
+            self.log,
+            self.sources,
+            self.sessions().controls,
+            self.running,
+            terms=terms,
+            may_start=self._may_start,
+            faults=self.faults,
+            spans=self._spans,
+        )
+        return ByStream(inward, outward)
 
     def _may_start(self) -> bool:
         return self.lease.remaining_s() > 0
@@ -189,6 +202,24 @@ class WorkerEngine(Engine):
         self.totals.stop()
         self.store.close()
         self.telemetry.stop()
+
+
+class ByStream:
+    """Deliveries go both ways: what an inbound stream owes goes into sessions, what a session owes out of it."""
+
+    def __init__(self, inward: Runner, outward: Runner) -> None:
+        self._inward, self._outward = inward, outward
+
+    def effect(self, held: Held) -> str:
+        """See `Runner`."""
+        return self._of(held).effect(held)
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """See `Runner`."""
+        return self._of(held).run(held, claim)
+
+    def _of(self, held: Held) -> Runner:
+        return self._inward if held.stream.startswith(INBOUND) else self._outward
 
 
 class LogReporter:

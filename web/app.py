@@ -10,6 +10,7 @@ import msgspec
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
+from services.inbound.capture import Capture
 from services.sessions.facade import Sessions
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID
@@ -26,6 +27,7 @@ from web.prompts import prompts_blueprint
 from web.proxies import TrustedProxies
 from web.runs import runs_blueprint
 from web.sessions import controls_blueprint, sessions_blueprint
+from web.webhooks import webhooks_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
 OPEN = frozenset({"health.healthz", "health.readyz"})
@@ -52,6 +54,7 @@ def create_app(
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     tracer: Tracer | None = None,
     baggage_keys: frozenset[str] = frozenset(),
+    capture: Capture | None = None,
 ) -> Flask:
     """Build the application.
 
@@ -68,6 +71,8 @@ def create_app(
         "processor": _Processor,
         "entry": _Entry,
         "run": _Run,
+        "slack": _SlackPath,
+        "source": _Source,
     }
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
@@ -81,6 +86,8 @@ def create_app(
     app.register_blueprint(processors_blueprint(sessions.controls))
     app.register_blueprint(outbox_blueprint(sessions.outbox))
     app.register_blueprint(runs_blueprint(sessions.runs))
+    if capture is not None:
+        app.register_blueprint(webhooks_blueprint(capture))
     app.register_blueprint(health_blueprint(readiness, metrics))
     app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
     if trusted_proxies:
@@ -111,6 +118,14 @@ class _Offset(BaseConverter):
 
 class _Run(BaseConverter):
     regex = f"{SESSION_ID}@[1-9][0-9]{{0,8}}"
+
+
+class _SlackPath(BaseConverter):
+    regex = "events|interactions|commands"
+
+
+class _Source(BaseConverter):
+    regex = "[a-z][a-z0-9-]{0,31}"
 
 
 class _Processor(BaseConverter):

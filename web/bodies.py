@@ -49,6 +49,17 @@ def read_body(shape: type[T], *, optional: bool = False) -> T:
         raise Failure("malformed", str(error)) from None
 
 
+def read_raw(most: int) -> bytes:
+    """The body as it was sent, of at most `most` bytes. Raises: Failure (encoding), 413."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Failure("unsupported-encoding")
+    if (request.content_length or 0) > most:
+        raise RequestEntityTooLarge
+    request.max_content_length = most
+    return _read()
+
+
 def read_query(shape: type[T]) -> T:
     """Parse the query string as `shape`. A tuple field takes repeats and comma lists. Raises: Invalid."""
     lists = {each.encode_name for each in msgspec.structs.fields(shape) if each.default == ()}

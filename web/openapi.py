@@ -22,6 +22,8 @@ _PATTERNS = {
     "offset": {"type": "integer", "minimum": 1},
     "processor": {"type": "string"},
     "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
+    "source": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
+    "slack": {"type": "string", "enum": ["events", "interactions", "commands"]},
     "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},
 }
 _REF = "#/components/schemas/{name}"
@@ -97,7 +99,7 @@ def _describe(rule: Rule, operation: Operation, schemas: dict[type, Json]) -> Js
             "required": not operation.is_body_optional,
             "content": {"application/json": {"schema": schemas[operation.body]}},
         }
-    if rule.rule in OPEN_PATHS:
+    if rule.rule in OPEN_PATHS or operation.is_signed:
         described["security"] = []
     return described
 

@@ -26,11 +26,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = {}
     streams: bool = False
+    is_signed: bool = False
 
 
 def command(summary: str, body: type[msgspec.Struct] = Nothing) -> Operation:
     """A route by which a person decides something, answered once that is in the log. Its body may be left out."""
     return Operation(summary=summary, body=body, is_body_optional=True, answers={202: Commanded})
+
+
+def signed(summary: str) -> Operation:
+    """A route for other programs, which sign what they send."""
+    return Operation(summary=summary, answers={200: "application/json"}, is_signed=True)
 
 
 def documented(operation: Operation) -> Callable[[View], View]:

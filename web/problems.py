@@ -14,6 +14,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from services import errors
+from services.inbound.capture import SourceOff
 from services.logs import get_logger
 from web.answers import Document
 
@@ -24,6 +25,7 @@ TYPE_PREFIX = "urn:turnwright:problem:"
 KINDS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request can not be read"),
     "unauthorized": (401, "A known token is needed"),
+    "bad-signature": (401, "The signature is missing, wrong or too old"),
     "not-found": (404, "It does not exist"),
     "method-not-allowed": (405, "The path has no such method"),
     "key-reused": (409, "The idempotency key was used with other content"),
@@ -36,6 +38,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "unsupported-encoding": (415, "The body must not be encoded"),
     "invalid": (422, "A value is invalid"),
     "defect": (500, "Something is broken here"),
+    "source-off": (503, "Not set up here"),
     "unavailable": (503, "Not available now"),
     "overloaded": (503, "Too much at once"),
 }
@@ -95,6 +98,8 @@ def _answer_exception(error: Exception) -> Response:
         case errors.Overloaded():
             retry = {"Retry-After": str(math.ceil(error.retry_after_s))}
             return answer(problem("overloaded", error.reason), retry)
+        case SourceOff():
+            return answer(problem("source-off", str(error)), {"Retry-After": "60"})
         case errors.Unavailable():
             return answer(problem("unavailable"), {"Retry-After": "1"})
         case HTTPException() if error.code is not None and error.code < 500:
@@ -110,6 +115,8 @@ def _refused(error: errors.Refused) -> Problem:
             return problem("invalid", error.reason, error.field)
         case errors.NotFound():
             return problem("not-found", str(error))
+        case errors.Forged():
+            return problem("bad-signature", str(error))
         case errors.Unauthorized():
             return problem("unauthorized")
         case errors.KeyReused():

@@ -9,7 +9,7 @@ import msgspec
 from services.channels.http.targets import URL_LIMIT
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID, OutboxState, Status
-from services.streams.vocabulary import Policy
+from services.streams.payload import Policy
 
 SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
 EntryName = Annotated[str, msgspec.Meta(pattern=f"^{ENTRY_ID}$")]

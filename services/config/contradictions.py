@@ -16,6 +16,8 @@ def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
     yield from _double_prompts(document.get("agents"))
     yield from _impossible_times(document.get("limits"))
     yield from _double_attachments(document.get("processors"))
+    yield from _unknown_agents(document.get("routes"), document.get("agents"))
+    yield from _unknown_sources(document.get("routes"), document.get("sources"))
 
 
 def _double_prompts(agents: object) -> Iterator[Problem]:
@@ -35,6 +37,26 @@ def _impossible_times(limits: object) -> Iterator[Problem]:
                 else (longer, f"shorter than {shorter}")
             )
             yield Problem(("limits", key), f"must not be {wrong} ({high if key == shorter else low})")
+
+
+def _unknown_agents(routes: object, agents: object) -> Iterator[Problem]:
+    known = {"default", *(agents if isinstance(agents, dict) else ())}
+    for index, table in enumerate(routes if isinstance(routes, list) else ()):
+        agent = table.get("agent", "default") if isinstance(table, dict) else "default"
+        if isinstance(agent, str) and agent not in known:
+            yield Problem(("routes", index, "agent"), f"there is no agent {agent!r}")
+
+
+def _unknown_sources(routes: object, sources: object) -> Iterator[Problem]:
+    given = sources if isinstance(sources, list) else ()
+    names = [each.get("name") for each in given if isinstance(each, dict)]
+    for index, name in enumerate(names):
+        if name in ("slack", "github") or name in names[:index]:
+            yield Problem(("sources", index, "name"), f"{name!r} is there already")
+    for index, table in enumerate(routes if isinstance(routes, list) else ()):
+        source = table.get("source") if isinstance(table, dict) else None
+        if isinstance(source, str) and source not in ("slack", "github", *names):
+            yield Problem(("routes", index, "source"), f"there is no source {source!r}")
 
 
 def _double_attachments(processors: object) -> Iterator[Problem]:

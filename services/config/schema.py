@@ -41,6 +41,15 @@ def _listed(given: object) -> object:
     return [given] if isinstance(given, str) else given
 
 
+def _pattern_of(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"must be a regular expression: {error}") from None
+    return text
+
+
 def _text(pattern: str) -> dict[str, object]:
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
@@ -59,6 +68,11 @@ Name = Annotated[str, AfterValidator(_name_of), WithJsonSchema(_text(_NAME_PATTE
 ModelName = Annotated[str, AfterValidator(model_of), WithJsonSchema(_text(MODEL_PATTERN))]
 Models = Annotated[tuple[ModelName, ...], Field(min_length=1, strict=False), BeforeValidator(_listed)]
 ToolNames = Annotated[tuple[Name, ...], Field(strict=False)]
+
+
+Words = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(strict=False, max_length=100)
+]
 
 
 class _Table(BaseModel):
@@ -189,6 +203,73 @@ class Attachment(_Table):
     """A pattern of stream ids, with * and ? as in file names."""
 
 
+class RouteConfig(_Table):
+    """One of `[[routes]]`: who answers what comes from a source. The first that fits counts; those that name no
+    events take all there are."""
+
+    source: str = Field(min_length=1, max_length=64)
+    """`slack`, `github`, or the name of one of `[[sources]]`."""
+
+    events: Words = ()
+    """Slack: mention, direct, reply, message. GitHub: mention, assigned, labeled, review_requested, reply. Of other
+    sources the type that they say. Absent: all."""
+
+    places: Words = ()
+    """Ids of channels, or full names of repositories; * and ? as in file names."""
+
+    authors: Words = ()
+    """Ids of users of Slack, logins of GitHub; * and ? as in file names."""
+
+    labels: Words = ()
+    """Labels of issues and pull requests; * and ? as in file names."""
+
+    text: Annotated[str | None, AfterValidator(_pattern_of), WithJsonSchema({"type": "string"})] = None
+    """A regular expression that must be found in the text."""
+
+    agent: AgentName = "default"
+    """Who answers."""
+
+    policy: Annotated[
+        Policy | None, WithJsonSchema({"enum": ["follow_up", "steer", "collect", "silent"]})
+    ] = None
+    """What it does while a turn is running. Absent: as the agent has it."""
+
+    session: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9._:{}-]{1,200}$"), WithJsonSchema({"type": "string"})
+    ] = None
+    """Which session it belongs to, like `slack:{team}:{channel}`; {thread}, {author}, {repository}, {number} are
+    known too. Absent: one for each thread, issue and pull request."""
+
+    commands: Words = ()
+    """Who may use commands in threads. Absent: everybody who may talk there."""
+
+    bots: bool = False
+    """Whether other bots are answered too."""
+
+    ignore: bool = False
+    """Take nothing of this."""
+
+
+class SourceConfig(_Table):
+    """One of `[[sources]]`: who else sends webhooks, signed as Standard Webhooks has it.
+
+    Its secret is TURNWRIGHT_SOURCE_<NAME>_SECRET.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    """The last part of its address, /webhooks/in/<name>."""
+
+    order_by: Annotated[
+        str | None, Field(min_length=1, max_length=200), WithJsonSchema({"type": "string"})
+    ] = None
+    """What keeps its order among itself: a place in the body, like data.customer.id. Absent: all of it."""
+
+    text: Annotated[str | None, Field(min_length=1, max_length=200), WithJsonSchema({"type": "string"})] = (
+        None
+    )
+    """Where in the body the text for the agent is, like data.message. Absent: the whole body."""
+
+
 class Config(_Table):
     """The whole file."""
 
@@ -202,6 +283,8 @@ class Config(_Table):
     )
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
+    routes: Annotated[tuple[RouteConfig, ...], Field(strict=False, max_length=200)] = ()
+    sources: Annotated[tuple[SourceConfig, ...], Field(strict=False, max_length=50)] = ()
 
     @field_serializer("agents")
     def _plain(self, agents: Mapping[str, AgentConfig]) -> dict[str, AgentConfig]:

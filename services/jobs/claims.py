@@ -12,7 +12,7 @@ import msgspec
 from services.clock import boot_s
 from services.processors.advance import Held
 from services.streams.event import Event, JobId
-from services.streams.keys import JobKind, Keys, stream_of
+from services.streams.keys import JobKind, Keys, family_of, stream_of
 from services.streams.log import Log
 from services.streams.store import RefusedByScript, translated
 
@@ -98,6 +98,7 @@ class Claims:
         header: dict[str, object] = {
             "id": job,
             "kind": kind,
+            "family": family_of(kind, job),
             "incarnation": self._incarnation,
             "stream": stream,
             "channel": k.tail_channel(stream),
@@ -138,6 +139,7 @@ class Claims:
         header: dict[str, object] = {
             "id": held.id,
             "kind": held.kind,
+            "family": family_of(held.kind, held.id),
             "token": held.token,
             "incarnation": self._incarnation,
             "stream": held.stream,

@@ -57,8 +57,7 @@ def too_large(held: Held, outcome: EventInput) -> Settled:
         )
         return Settled((EventInput.of("llm.settled", failed),))
     if held.kind == "deliver":
-        ended = ReplySettled(job=held.id, error="too_large")
-        return Settled((EventInput.of("reply.failed", ended),))
+        return Settled((EventInput.of("reply.failed", ReplySettled(job=held.id, error="too_large")),))
     told = "failed: the result was too large to be kept"
     settled = ToolSettled(job=held.id, outcome="failed", result=told, error="result_too_large")
     return Settled((EventInput.of("tool.settled", settled),))

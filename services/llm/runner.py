@@ -32,14 +32,8 @@ from services.processors.advance import Held
 from services.streams.event import EventInput
 from services.streams.log import Log
 from services.streams.near import NearPast
-from services.streams.vocabulary import (
-    AttemptEnded,
-    AttemptFacts,
-    HistoryWindowed,
-    LLMRequested,
-    LLMSettled,
-    Payload,
-)
+from services.streams.payload import Payload
+from services.streams.vocabulary import AttemptEnded, AttemptFacts, HistoryWindowed, LLMRequested, LLMSettled
 
 NO_SUCH_MODEL = "no_such_model"
 NOTHING_TO_CUT = "nothing_to_cut"

@@ -13,11 +13,15 @@ import msgspec
 
 from services.processors.contract import Decision, Emit, SettleJob, StartJob
 from services.streams.event import EventInput, JobId, StreamId
-from services.streams.vocabulary import Payload, ReplyQueued, ReplySettled
+from services.streams.payload import Payload
+from services.streams.vocabulary import ReplyQueued, ReplySettled
 
 # From queueing to giving up, whatever the attempts; the attempts themselves end much sooner.
 EXPIRES_MS = 3 * 86_400_000
 GONE_KEPT = 100
+CALLBACK = "http"
+# What somebody sent who died meanwhile has shown up by then where letters are looked for before they are repeated.
+LOOKED_FOR_MS = 5_000
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +52,18 @@ def number_of(job: str) -> int:
     return int(name[1:]) if name[:1] == "r" and name[1:].isdecimal() else 0
 
 
+def destination_of(channel: str, address: str) -> str:
+    """What a session calls a destination: its channel, unless that is HTTP, and a digest of the address."""
+    digest = digest_of(channel, address)
+    return digest if channel == CALLBACK else f"{channel}-{digest}"
+
+
+def channel_of(destination: str) -> str:
+    """The channel that leads to a destination."""
+    channel, _, digest = destination.rpartition("-")
+    return channel if digest and channel else CALLBACK
+
+
 def digest_of(channel: str, address: str) -> str:
     """What stands for an address. 50 bits: two that were confused would only wait for each other."""
     digest = hashlib.sha256(f"{channel}\n{address}".encode()).digest()
@@ -61,9 +77,7 @@ def with_entry(entries: Entries, n: int, entry: Open | None) -> Entries:
     return msgspec.structs.replace(entries, open=changed, last=max(entries.last, n))
 
 
-def queue(
-    entries: Entries, stream: StreamId, queued: ReplyQueued, *, settle_ms: int = 0
-) -> Sequence[Decision]:
+def queue(entries: Entries, stream: StreamId, queued: ReplyQueued) -> Sequence[Decision]:
     """Owe a delivery. It takes the place of unsent status lines to the same destination; one that nobody is at any
     more fails at once."""
     job = JobId(queued.job)
@@ -80,7 +94,7 @@ def queue(
             kind="deliver",
             id=job,
             destination=queued.destination,
-            settle_ms=settle_ms,
+            settle_ms=0 if queued.channel == CALLBACK else LOOKED_FOR_MS,
             expires_ms=EXPIRES_MS,
         ),
     )

@@ -11,10 +11,12 @@ from itertools import islice
 import msgspec
 
 from services.outbox.entries import (
+    CALLBACK,
     GONE_KEPT,
     Entries,
     Open,
-    digest_of,
+    channel_of,
+    destination_of,
     end,
     entry_id,
     number_of,
@@ -35,13 +37,13 @@ from services.streams.vocabulary import (
     TurnSettled,
 )
 
-CALLBACK = "http"
 # Queued in one step. One commit holds this step, the four that follow at once, and whatever ended the turn.
 BATCH = 6
 
 
 class RepliesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`callbacks`: inputs that wait for an answer with a callback, and the digest of each.
+    """`callbacks`: inputs that wait for an answer with a callback, and the digest of each; `threads`: those that
+    are answered where they came from.
 
     `answered`: by the turn that answered them, those whose replies are still to be queued; `since` (epoch ms)
     when the last of these turns was settled.
@@ -49,6 +51,7 @@ class RepliesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     entries: Entries = Entries()
     callbacks: dict[int, str] = {}
+    threads: dict[int, str] = {}
     answered: dict[int, tuple[int, ...]] = {}
     since: int = 0
 
@@ -85,10 +88,9 @@ class Replies(Processor[RepliesState]):
         """Remember what is owed."""
         match event.type:
             case "input.received":
-                url = event.decode(InputReceived).callback
-                return state if url is None else _with_callback(state, event.offset, digest_of(CALLBACK, url))
+                return _with_input(state, event.offset, event.decode(InputReceived))
             case "input.withdrawn":
-                return _without_callbacks(state, (event.decode(InputWithdrawn).input,))
+                return _without_inputs(state, (event.decode(InputWithdrawn).input,))
             case "turn.settled":
                 return _answered(state, event.decode(TurnSettled), event.created_at)
             case "reply.queued":
@@ -134,7 +136,8 @@ class Replies(Processor[RepliesState]):
         wanted: dict[tuple[int, str], list[int]] = {}
         for turn, inputs in state.answered.items():
             for offset in inputs:
-                wanted.setdefault((turn, state.callbacks[offset]), []).append(offset)
+                for destination in _destinations(state, offset):
+                    wanted.setdefault((turn, destination), []).append(offset)
         return [
             decision
             for n, ((turn, destination), inputs) in enumerate(
@@ -145,7 +148,7 @@ class Replies(Processor[RepliesState]):
                 moment.stream,
                 ReplyQueued(
                     job=entry_id(moment.stream, n),
-                    channel=CALLBACK,
+                    channel=channel_of(destination),
                     turn=turn,
                     inputs=tuple(inputs),
                     destination=destination,
@@ -186,24 +189,48 @@ class Replies(Processor[RepliesState]):
         ]
 
 
-def _with_callback(state: RepliesState, offset: int, digest: str) -> RepliesState:
-    return msgspec.structs.replace(state, callbacks={**state.callbacks, offset: digest})
+def _with_input(state: RepliesState, offset: int, said: InputReceived) -> RepliesState:
+    if said.callback is not None:
+        digest = destination_of(CALLBACK, said.callback)
+        state = msgspec.structs.replace(state, callbacks={**state.callbacks, offset: digest})
+    if said.reply_to is not None and said.policy != "silent":
+        destination = destination_of(said.reply_to.partition(":")[0], said.reply_to)
+        state = msgspec.structs.replace(state, threads={**state.threads, offset: destination})
+    return state
+
+
+def _destinations(state: RepliesState, offset: int) -> list[str]:
+    return [told[offset] for told in (state.callbacks, state.threads) if offset in told]
 
 
 def _answered(state: RepliesState, settled: TurnSettled, at: int) -> RepliesState:
-    inputs = tuple(offset for offset in settled.inputs if offset in state.callbacks)
+    inputs = tuple(offset for offset in settled.inputs if _destinations(state, offset))
     if not inputs:
         return state
     return msgspec.structs.replace(state, answered={**state.answered, settled.turn: inputs}, since=at)
 
 
-def _without_callbacks(state: RepliesState, offsets: tuple[int, ...]) -> RepliesState:
-    if not state.callbacks:
+def _without_inputs(state: RepliesState, offsets: tuple[int, ...]) -> RepliesState:
+    callbacks = {offset: one for offset, one in state.callbacks.items() if offset not in offsets}
+    threads = {offset: one for offset, one in state.threads.items() if offset not in offsets}
+    return _with_left(state, callbacks, threads)
+
+
+def _without_told(state: RepliesState, queued: ReplyQueued) -> RepliesState:
+    """What `queued` tells is not owed to that destination any more."""
+    told = {(offset, queued.destination) for offset in queued.inputs}
+    callbacks = {offset: one for offset, one in state.callbacks.items() if (offset, one) not in told}
+    threads = {offset: one for offset, one in state.threads.items() if (offset, one) not in told}
+    return _with_left(state, callbacks, threads)
+
+
+def _with_left(state: RepliesState, callbacks: dict[int, str], threads: dict[int, str]) -> RepliesState:
+    if len(callbacks) == len(state.callbacks) and len(threads) == len(state.threads):
         return state
-    left = {offset: digest for offset, digest in state.callbacks.items() if offset not in offsets}
+    left = callbacks.keys() | threads.keys()
     waiting = ((turn, tuple(o for o in inputs if o in left)) for turn, inputs in state.answered.items())
     answered = {turn: inputs for turn, inputs in waiting if inputs}
-    return msgspec.structs.replace(state, callbacks=left, answered=answered)
+    return msgspec.structs.replace(state, callbacks=callbacks, threads=threads, answered=answered)
 
 
 def _queued(state: RepliesState, queued: ReplyQueued) -> RepliesState:
@@ -213,7 +240,7 @@ def _queued(state: RepliesState, queued: ReplyQueued) -> RepliesState:
         entries = msgspec.structs.replace(
             entries, gone=tuple(one for one in entries.gone if one != queued.destination)
         )
-    return _without_callbacks(msgspec.structs.replace(state, entries=entries), queued.inputs)
+    return _without_told(msgspec.structs.replace(state, entries=entries), queued)
 
 
 def _gone_on(entries: Entries, event: Event) -> Entries:

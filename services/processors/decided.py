@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,11 +11,8 @@ from services.processors.contract import AppendTo, CancelJob, Decision, Emit, Se
 from services.processors.plan import Claimer, Owner, Plan
 from services.processors.unit import Fault
 from services.streams.event import Event, EventInput
-from services.streams.keys import JobKind
+from services.streams.keys import family_of
 from services.streams.vocabulary import StreamPaused
-
-# What the events of a kind of job begin with; the scripts have the same table.
-EVENTS: Mapping[JobKind, str] = {"llm": "llm", "tool": "tool", "deliver": "reply"}
 
 
 class Decided:
@@ -57,7 +54,9 @@ class Decided:
         self._out.jobs.append(job)
         if started := self._claimer(job):
             self._out.claimed[job.id] = started
-            self._out.events.append(_traced(EventInput.of(f"{EVENTS[job.kind]}.started", started), cause))
+            self._out.events.append(
+                _traced(EventInput.of(f"{family_of(job.kind, job.id)}.started", started), cause)
+            )
 
     def _settle(self, settled: SettleJob) -> None:
         """End a job; one that this very commit would start never comes into being."""

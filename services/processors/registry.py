@@ -11,9 +11,9 @@ from services.processors.contract import Contract, Processor
 from services.processors.rows import Row
 from services.processors.unit import AnyProcessor
 from services.streams.event import StreamId
+from services.streams.keys import INBOUND
 
 GROUP = "turnwright.processors"
-NO_SESSION = ("inbound:",)
 
 
 def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProcessor]:
@@ -41,15 +41,18 @@ def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProces
 
 
 class ProcessorRegistry:
-    """`builtin` run on every session; `plugins` where `patterns` (name, stream pattern) or an event say so."""
+    """`builtin` run on every session, `inbound` on every inbound stream; `plugins` where `patterns` (name, stream
+    pattern) or an event say so."""
 
     def __init__(
         self,
         builtin: Sequence[AnyProcessor],
         plugins: Mapping[str, AnyProcessor] | None = None,
         patterns: Sequence[tuple[str, str]] = (),
+        *,
+        inbound: Sequence[AnyProcessor] = (),
     ) -> None:
-        self._builtin = tuple(builtin)
+        self._builtin, self._inbound = tuple(builtin), tuple(inbound)
         self._plugins = dict(plugins or {})
         self._patterns = tuple(patterns)
         unknown = [name for name, _ in patterns if name not in self._plugins]
@@ -60,7 +63,7 @@ class ProcessorRegistry:
         self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()
     ) -> list[AnyProcessor]:
         """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
-        chosen = [] if stream.startswith(NO_SESSION) else list(self._builtin)
+        chosen = list(self._inbound if stream.startswith(INBOUND) else self._builtin)
         names = {p.contract.name for p in chosen}
         for name, plugin in self._plugins.items():
             wanted = name in rows or name in attached or self.matches(name, stream)
@@ -70,7 +73,7 @@ class ProcessorRegistry:
 
     def are_builtin(self, processors: Sequence[AnyProcessor]) -> bool:
         """Whether all of `processors` are this project's own."""
-        return all(p in self._builtin for p in processors)
+        return all(p in self._builtin or p in self._inbound for p in processors)
 
     def matches(self, name: str, stream: StreamId) -> bool:
         """Whether configuration attaches `name` to `stream`."""
@@ -78,7 +81,7 @@ class ProcessorRegistry:
 
     def all(self) -> dict[str, AnyProcessor]:
         """Every processor this process can run, by name."""
-        return {p.contract.name: p for p in self._builtin} | self._plugins
+        return {p.contract.name: p for p in (*self._builtin, *self._inbound)} | self._plugins
 
     @property
     def patterns(self) -> tuple[tuple[str, str], ...]:

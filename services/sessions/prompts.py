@@ -18,7 +18,8 @@ from services.faults import Faults
 from services.sessions.values import Accepted, WrongState, session_id
 from services.streams.event import Event, EventInput, Offset, StreamId
 from services.streams.log import Appended, Log
-from services.streams.vocabulary import InputReceived, InputWithdrawn, Policy, StreamCreated, TurnSettled
+from services.streams.payload import Policy
+from services.streams.vocabulary import InputReceived, InputWithdrawn, StreamCreated, TurnSettled
 from services.tokens import TokenId
 
 DEFAULT_AGENT = "default"

@@ -11,7 +11,8 @@ from services.channels.http.targets import shown
 from services.diagnosis.wait import WaitReason
 from services.errors import Invalid, Refused
 from services.streams.event import Event, StreamId
-from services.streams.vocabulary import InputReceived, Policy, TurnOutcome, Usage
+from services.streams.payload import Policy
+from services.streams.vocabulary import InputReceived, TurnOutcome, Usage
 
 Status = Literal["idle", "running", "waiting", "paused", "faulted"]
 

@@ -17,6 +17,8 @@ from services.streams.event import JobId, StreamId
 Kind = Literal["advance", "llm", "tool", "deliver", "tick"]
 KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver", "tick")
 JobKind = Literal["llm", "tool", "deliver"]
+# What came from outside, as it came: the streams of channels and other senders.
+INBOUND = "inbound:"
 JOB_KINDS: tuple[JobKind, ...] = ("llm", "tool", "deliver")
 
 
@@ -147,6 +149,13 @@ class Keys(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1024)
 def _shard(stream: StreamId, shards: int) -> int:
     return zlib.crc32(stream.encode()) % shards
+
+
+def family_of(kind: JobKind, id: str) -> str:
+    """What the types of a job's events begin with. What an inbound stream delivers goes into sessions."""
+    if kind == "deliver":
+        return "inbound" if id.startswith(INBOUND) else "reply"
+    return kind
 
 
 def is_job(id: str) -> bool:

@@ -126,6 +126,7 @@ class Log:
         if_exists: bool = False,
         expected: Offset | None = None,
         external: bool = False,
+        guarded: bool = False,
         existing_wins: bool = False,
         is_activity: bool = True,
         source: tuple[str, int] | None = None,
@@ -134,13 +135,14 @@ class Log:
 
         `create` goes first when the stream is new. An input whose key is known is not written again.
         Not `is_activity`: it does not move the stream to the front of the recent ones.
-        `source` is (stream, n) of a cross-stream append: accepted only as the next n.
+        `source` is (stream, n) of a cross-stream append: accepted only as the next n. `external` is what people
+        send to a session, `guarded` what else is new to the store.
         Raises: NotFound (`if_exists`), KeyReused, Conflict("offset"), StreamPaused (`external`),
         Invalid (none, or more than 128 inputs), TooLarge, Overloaded, Unavailable.
         """
         if not 0 < len(inputs) <= MOST_EVENTS:
             raise Invalid("events", f"must be 1 to {MOST_EVENTS} at once")
-        if external and source is None:
+        if guarded or (external and source is None):
             self._guard()
         header: dict[str, object] = {
             "stream": stream,
@@ -191,6 +193,12 @@ class Log:
         if self._woken and not all(done.duplicates):
             self._woken(stream)
         return done
+
+    def offset_of(self, stream: StreamId, key: str) -> Offset | None:
+        """Where the event with an idempotency key is, as long as keys are kept. Raises: Unavailable."""
+        with translated():
+            found = self.store.client.get(self.keys.key(stream, key))
+        return None if found is None else int(found.partition(b":")[0])
 
     def gate(self, stream: StreamId, event: EventInput, *, paused: str | None) -> Gated:
         """Pause (`paused` is the reason) or resume (None) with `event`. Raises: NotFound, Unavailable."""

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
+from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled
+from services.streams.payload import Payload, Policy
 
-Policy = Literal["follow_up", "steer", "collect", "silent"]
 TurnOutcome = Literal["answered", "failed", "cancelled", "superseded", "limited"]
-
-
-class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all payload shapes."""
 
 
 class StreamCreated(Payload, frozen=True):
@@ -49,7 +45,8 @@ class StreamResumed(Payload, frozen=True):
 class InputReceived(Payload, frozen=True):
     """Somebody said something. `policy` decides what it does to a running turn.
 
-    `callback` is an address the answer is also delivered to; it may hold a secret of its owner.
+    `callback` is an address the answer is also delivered to; it may hold a secret of its owner. `reply_to` is the
+    thread it came from and is answered in, `<channel>:…`; `permission` what its author may do there.
     """
 
     text: str
@@ -58,6 +55,8 @@ class InputReceived(Payload, frozen=True):
     source: str = "http"
     author: str | None = None
     callback: str | None = None
+    reply_to: str | None = None
+    permission: str = ""
 
 
 class InputReplaced(Payload, frozen=True):
@@ -111,7 +110,7 @@ class LLMRequested(Payload, frozen=True):
 
 
 class JobStarted(Payload, frozen=True):
-    """`llm.started`, `tool.started`, `reply.started`: attempt `attempt` of `job` runs in `incarnation`."""
+    """`llm.started` and the same of `tool`, `reply` and `inbound`: `attempt` of `job` runs in `incarnation`."""
 
     job: str
     attempt: int
@@ -170,7 +169,7 @@ class AttemptFacts(Payload, frozen=True):
 
 
 class AttemptEnded(AttemptFacts, frozen=True, kw_only=True):
-    """`llm.attempt_failed`, `tool.attempt_failed`, `reply.attempt_failed`: not the end; due again at `retry_at`.
+    """`llm.attempt_failed` and the same of `tool`, `reply` and `inbound`: not the end; due again at `retry_at`.
 
     `free` attempts cost nothing of the budget. `model` was asked, as it is configured; `retry_after_ms` is what
     its vendor wished for, from this event on. Times in epoch milliseconds.
@@ -354,6 +353,11 @@ SHAPES: dict[str, type[Payload]] = {
     "reply.failed": ReplySettled,
     "reply.replay_requested": ReplayRequested,
     "reply.discard_requested": DiscardRequested,
+    "inbound.received": InboundReceived,
+    "inbound.queued": InboundQueued,
+    "inbound.started": JobStarted,
+    "inbound.attempt_failed": AttemptEnded,
+    "inbound.settled": InboundSettled,
     "processor.attached": ProcessorAttached,
     "processor.faulted": ProcessorFaulted,
     "processor.resumed": ProcessorUnparked,

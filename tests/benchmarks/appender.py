@@ -13,7 +13,8 @@ import msgspec
 from services.engine import Engine
 from services.settings import load_settings
 from services.streams.event import EventInput, StreamId
-from services.streams.vocabulary import InputReceived, Policy, StreamCreated
+from services.streams.payload import Policy
+from services.streams.vocabulary import InputReceived, StreamCreated
 from tasks.celery import create_app
 from tasks.hints import CeleryHints
 

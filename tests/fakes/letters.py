@@ -82,7 +82,7 @@ def letter_to(
         marker=marker_of("test", entry),
         session=StreamId("app:s"),
         queued_at=1_764_000_000_123,
-        input=InputReceived(text="canary-of-the-input", callback=callback),
+        input=_input(callback),
         turn=TurnSettled(turn=1, outcome="answered", inputs=(2,), text=text, usage=Usage(input=3, output=2)),
         timeout_s=timeout_s,
     )
@@ -95,3 +95,11 @@ def failure(channel: Channel, letter: Letter, sending: FakeSending | None = None
     except DeliveryError as error:
         return error
     raise AssertionError(f"it was accepted: {receipt}")
+
+
+def _input(address: str | None) -> InputReceived:
+    """An input that is answered there: at a callback, or in a thread of another channel."""
+    is_callback = address is None or address.startswith(("http:", "https:"))
+    if is_callback:
+        return InputReceived(text="canary-of-the-input", callback=address)
+    return InputReceived(text="canary-of-the-input", reply_to=address)

@@ -16,6 +16,7 @@ from services.processors.planning import plan
 from services.processors.rows import rows_of
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.log import Log
+from services.streams.payload import Policy
 from services.streams.vocabulary import (
     AttemptEnded,
     CancelRequested,
@@ -24,7 +25,6 @@ from services.streams.vocabulary import (
     JobStarted,
     LLMRequested,
     LLMSettled,
-    Policy,
     StreamCreated,
     ToolCall,
     ToolSettled,

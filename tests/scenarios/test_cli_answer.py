@@ -9,7 +9,8 @@ from deploy.cli.asking import Answer, Withdrawn
 from deploy.cli.live import DeltaView, Heartbeat, News
 from deploy.cli.output import plain
 from services.sessions.values import EventView
-from services.streams.vocabulary import InputWithdrawn, LLMRequested, Payload, TurnSettled
+from services.streams.payload import Payload
+from services.streams.vocabulary import InputWithdrawn, LLMRequested, TurnSettled
 
 
 def _event(offset: int, type: str, payload: Payload) -> EventView:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from services.streams.event import EventInput, StreamId
+from services.streams.payload import Payload
 from services.streams.vocabulary import (
     DiscardRequested,
-    Payload,
     ReplayRequested,
     ReplyQueued,
     ReplySettled,

@@ -14,14 +14,8 @@ from services.processors.plan import NewerVersion
 from services.processors.rows import rows_of
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import Keys
-from services.streams.vocabulary import (
-    CancelRequested,
-    InputReceived,
-    LLMSettled,
-    Policy,
-    ToolCall,
-    ToolSettled,
-)
+from services.streams.payload import Policy
+from services.streams.vocabulary import CancelRequested, InputReceived, LLMSettled, ToolCall, ToolSettled
 from tests.fakes.puppet import CREATED
 from tests.fakes.pure_session import NewerAgent
 from tests.fakes.store_stage import Hand, Stage

@@ -11,6 +11,7 @@ from services.sessions.runs import PAGE, Runs
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.keys import Keys
 from services.streams.log import MOST_EVENTS, Log
+from services.streams.payload import Payload
 from services.streams.store import Store
 from services.streams.vocabulary import (
     AttemptEnded,
@@ -18,7 +19,6 @@ from services.streams.vocabulary import (
     JobStarted,
     LLMRequested,
     LLMSettled,
-    Payload,
     StreamCreated,
     ToolRequested,
     ToolSettled,

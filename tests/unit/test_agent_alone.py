@@ -10,7 +10,8 @@ from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState, reduce
 from services.processors.contract import Emit, Moment
 from services.streams.event import Event, EventInput, StreamId
-from services.streams.vocabulary import InputReceived, Payload, TurnSettled, TurnStarted
+from services.streams.payload import Payload
+from services.streams.vocabulary import InputReceived, TurnSettled, TurnStarted
 
 RULES = Rules(max_turns_without_human=3)
 QUEUED = 10

@@ -13,7 +13,8 @@ from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState, offsets
 from services.processors.contract import STATE_LIMIT
 from services.streams.event import EventInput
-from services.streams.vocabulary import InputReceived, InputWithdrawn, Policy, TurnSettled, TurnStarted
+from services.streams.payload import Policy
+from services.streams.vocabulary import InputReceived, InputWithdrawn, TurnSettled, TurnStarted
 from tests.fakes.pure_session import PureSession
 
 POLICIES: tuple[Policy, ...] = ("follow_up", "steer", "collect", "silent")

@@ -9,7 +9,8 @@ from services.processors.agent.rules import Rules
 from services.processors.agent.state import MOST_TRACES, AgentState, offsets, reduce
 from services.processors.contract import STATE_LIMIT, Emit, Moment
 from services.streams.event import Event, EventInput, StreamId
-from services.streams.vocabulary import CancelRequested, InputReceived, Policy, TurnSettled, TurnStarted
+from services.streams.payload import Policy
+from services.streams.vocabulary import CancelRequested, InputReceived, TurnSettled, TurnStarted
 from services.telemetry.context import BAGGAGE_LIMIT, Trace
 
 AGENT = Agent(lambda name: Rules(debounce_ms=500))

@@ -12,7 +12,7 @@ from services.config import AgentConfig, Config, load_config
 from services.config.loading import FILE_LIMIT, PROMPT_LIMIT, parse_config
 from services.config.schema import Policy
 from services.errors import ConfigurationError
-from services.streams import vocabulary
+from services.streams import payload
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_limits_retention_and_processors_are_read() -> None:
 
 
 def test_policies_are_those_of_the_event_vocabulary() -> None:
-    assert get_args(Policy) == get_args(vocabulary.Policy)
+    assert get_args(Policy) == get_args(payload.Policy)
 
 
 def test_a_prompt_file_is_looked_for_beside_the_configuration(
@@ -196,7 +196,7 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
         ("[prices.'a:b']\ninput = 1", '1: prices."a:b".output: is missing'),
         ("[prices.'a:b']\ninput = 1\noutput = -1", '3: prices."a:b".output: must be at least 0'),
         ("[agents.a]\napi_key = 'sk'", "2: agents.a.api_key: unknown key; secrets have no place here"),
-        ("[[routes]]", "1: routes: unknown key"),
+        ("[[triggers]]", "1: triggers: unknown key"),
         ("agents.a.system_prompt_file = ''", "1: agents.a.system_prompt_file: may not be empty"),
         ("agents.a.tools = ['a b']", "1: agents.a.tools[0]: must be a name"),
     ],

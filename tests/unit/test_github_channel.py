@@ -293,7 +293,7 @@ def test_where_nobody_can_write_it_ends_with_a_reason(
 @pytest.mark.parametrize("address", [None, "", "https://example.org/hook", "slack:T1:C1:1.2"])
 def test_a_letter_to_nowhere_is_refused(stage: GitHubStage, address: str | None) -> None:
     letter = stage.letter()
-    nowhere = msgspec.structs.replace(letter.input, callback=address)
+    nowhere = msgspec.structs.replace(letter.input, reply_to=address)
 
     error = failure(stage.channel, msgspec.structs.replace(letter, input=nowhere))
 

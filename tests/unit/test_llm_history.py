@@ -8,6 +8,7 @@ import pytest
 
 from services.llm.history import INTERRUPTED, PAGE, History, build
 from services.streams.event import Event, EventInput
+from services.streams.payload import Payload, Policy
 from services.streams.vocabulary import (
     HistoryWindowed,
     InputReceived,
@@ -15,8 +16,6 @@ from services.streams.vocabulary import (
     InputWithdrawn,
     LLMRequested,
     LLMSettled,
-    Payload,
-    Policy,
     StreamCreated,
     ToolCall,
     ToolSettled,

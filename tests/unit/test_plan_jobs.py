@@ -11,11 +11,11 @@ from services.processors.contract import StartJob
 from services.processors.plan import Claimer, Plan, Reading, claim_nothing
 from services.processors.planning import plan
 from services.streams.event import Event, EventInput, StreamId
+from services.streams.payload import Payload
 from services.streams.vocabulary import (
     InputReceived,
     JobStarted,
     LLMSettled,
-    Payload,
     StreamCreated,
     ToolCall,
     TurnStarted,

@@ -163,7 +163,7 @@ def test_an_unknown_name_suggests_the_nearest_known_one() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "GITHUB_TOKEN", "PORT_FILE"])
+@pytest.mark.parametrize("name", ["SLACK_USER_TOKEN", "SOURCE__SECRET", "PORT_FILE"])
 def test_a_name_of_no_use_is_unknown(name: str) -> None:
     assert "unknown variable" in problems_of({f"TURNWRIGHT_{name}": "x"})[0]
 

@@ -108,7 +108,7 @@ class GitHubChannel:
 def _target(letter: Letter) -> Target:
     """Where its input says. Raises: DeliveryError (refused)."""
     try:
-        return target_of(letter.input.callback or "", seen_ms=letter.queued_at)
+        return target_of(letter.input.reply_to or "", seen_ms=letter.queued_at)
     except BadAddress:
         raise DeliveryError("refused", code="no_such_thread") from None
 

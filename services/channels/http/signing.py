@@ -11,7 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
-from services.errors import Unauthorized
+from services.errors import Forged
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 TOLERANCE_S = 300
@@ -24,7 +24,7 @@ _id = re.compile(r"[\x21-\x7e]{1,256}")
 _timestamp = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-class BadSignature(Unauthorized):
+class BadSignature(Forged):
     """A webhook is not from who it should be from, or too old. Answer 401, do nothing else.
 
     `reason` is a safe code: missing, malformed, too_old, too_new, mismatch.

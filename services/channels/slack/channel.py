@@ -117,8 +117,7 @@ def _bodies(letter: Letter) -> Sequence[str]:
 
 def _address(letter: Letter) -> SlackAddress:
     """Where its input says, else the thread that its session is. Raises: DeliveryError (refused)."""
-    named = letter.input.callback or ""
     try:
-        return SlackAddress.parse(named if named.startswith("slack:") else letter.session)
+        return SlackAddress.parse(letter.input.reply_to or letter.session)
     except BadAddress:
         raise DeliveryError("refused", code="no_such_thread") from None

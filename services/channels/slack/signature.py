@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Iterable, Sequence
 
-from services.errors import Unauthorized
+from services.errors import Forged
 from services.variables import Secret
 
 TIMESTAMP, SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
@@ -20,7 +20,7 @@ _timestamp = re.compile(r"[0-9]{1,12}", re.ASCII)
 _signature = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 
 
-class BadSlackSignature(Unauthorized):
+class BadSlackSignature(Forged):
     """A request is not from Slack, or too old. Answer 401, do nothing else.
 
     `reason` is a safe code: missing, repeated, malformed, too_old, too_new, mismatch.

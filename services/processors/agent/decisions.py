@@ -9,14 +9,8 @@ import msgspec
 from services.processors.agent.state import AgentState, Turn
 from services.processors.contract import Decision, Emit, SettleJob, StartJob
 from services.streams.event import EventInput, JobId
-from services.streams.vocabulary import (
-    Payload,
-    ToolCall,
-    ToolRequested,
-    ToolSettled,
-    TurnSettled,
-    TurnStarted,
-)
+from services.streams.payload import Payload
+from services.streams.vocabulary import ToolCall, ToolRequested, ToolSettled, TurnSettled, TurnStarted
 
 
 def tool_call(turn: Turn, call: ToolCall, job: JobId, expires_ms: int) -> Sequence[Decision]:

@@ -11,6 +11,7 @@ import msgspec
 
 from services.processors.agent.spend import Bucket, with_usage
 from services.streams.event import Event
+from services.streams.payload import Policy
 from services.streams.vocabulary import (
     AttemptEnded,
     InputReceived,
@@ -19,7 +20,6 @@ from services.streams.vocabulary import (
     LLMCancelRequested,
     LLMRequested,
     LLMSettled,
-    Policy,
     StreamCreated,
     ToolRequested,
     ToolSettled,

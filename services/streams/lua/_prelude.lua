@@ -85,9 +85,6 @@ local function write_events(log, op, marks, bodies, blobs, head, found, now)
   return offsets, head
 end
 
--- What the events of a kind of job begin with.
-local EVENTS = { llm = 'llm', tool = 'tool', deliver = 'reply' }
-
 -- A member is taken: put off, so that nobody else works on it meanwhile. From the third counted take without a commit on for
 -- longer: what kills each worker that runs it must not kill a lone one five times in a minute, after which nobody would start
 -- it again. n: the count of this take, 0 for one that is not counted.

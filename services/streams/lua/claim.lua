@@ -1,7 +1,7 @@
 -- claim: the exclusive right to run one job, for as long as the incarnation's lease lives.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 leases(zset)
 --      8 job(hash) 9 parked(zset)
--- ARGV 1 header: {op, again, id, kind, incarnation, stream, channel, effect, lease_ms: of a delivery}
+-- ARGV 1 header: {op, again, id, kind, family: of its events, incarnation, stream, channel, effect, lease_ms: of a delivery}
 -- Returns {token, attempt, charged, prior, error: of the last attempt, expired, since, due, now, offset, expires_at, destination,
 --          is_cancelled: somebody wanted it stopped}
 --       | {refused: gone|settled|held|early|behind|paused|revoked|type}
@@ -47,7 +47,7 @@ local prior = row[9] or ''
 if resumed and row[1] == 'started' then attempt, token, prior = attempt - 1, token - 1, row[10] or '' end
 local payload = { job = h.id, attempt = attempt, incarnation = h.incarnation }
 if h.effect ~= '' then payload.effect = h.effect end
-local body = cjson.encode({ type = EVENTS[h.kind] .. '.started', payload = payload })
+local body = cjson.encode({ type = h.family .. '.started', payload = payload })
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
 redis.call('HSET', KEYS[8], 'state', 'started', 'token', token, 'attempts', attempt, 'incarnation', h.incarnation,

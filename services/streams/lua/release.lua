@@ -1,6 +1,6 @@
 -- release: an attempt ended without an outcome; the job is due again. Records why.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due of the kind(zset) 4 op(string) 5 clock(string) 6 held(zset) 7 job(hash)
--- ARGV 1 header: {op, again, id, kind, token, incarnation, stream, channel, delay_ms, free, error,
+-- ARGV 1 header: {op, again, id, kind, family: of its events, token, incarnation, stream, channel, delay_ms, free, error,
 --        extra: more fields of the event}
 -- Returns {retry_at, now} | {refused: late|type}
 local h = cjson.decode(ARGV[1])
@@ -22,7 +22,7 @@ end
 local retry_at = now + h.delay_ms
 local payload = h.extra or {}
 payload.job, payload.error, payload.retry_at, payload.free = h.id, h.error, retry_at, h.free
-local body = cjson.encode({ type = EVENTS[h.kind] .. '.attempt_failed', payload = payload })
+local body = cjson.encode({ type = h.family .. '.attempt_failed', payload = payload })
 local made
 made, head = write_events(KEYS[1], h.op, 1, { body }, { false }, head, found, now)
 if row[1] == 'started' then

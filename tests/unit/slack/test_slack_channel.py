@@ -299,7 +299,7 @@ def test_a_scope_that_is_missing_is_named_as_such(
 def test_a_letter_without_a_thread_is_refused(slack: SlackServer, channel: SlackChannel) -> None:
     message = slack.workspace.say("hi")
     letter = reply_to(message)
-    nowhere = msgspec.structs.replace(letter, input=msgspec.structs.replace(letter.input, callback=None))
+    nowhere = msgspec.structs.replace(letter, input=msgspec.structs.replace(letter.input, reply_to=None))
 
     error = failure(channel, nowhere)
 

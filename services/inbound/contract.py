@@ -1,0 +1,124 @@
+"""What a source of webhooks is: whom to believe, where a delivery is kept, and what it is to a session.
+
+A request is verified and read where it arrives; what it means is decided downstream, from what was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from services.channels.contract import Sending
+from services.streams.event import StreamId
+from services.streams.inbound_events import InboundQueued, InboundReceived
+from services.streams.payload import Policy
+from services.streams.vocabulary import InputReceived
+
+Does = Literal["say", "edit", "withdraw", "command"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook as it arrived. `headers` in their order, names in any case; `path` is the last part of its address.
+
+    `received_s` is epoch seconds.
+    """
+
+    path: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    received_s: float
+
+    def header(self, name: str) -> str:
+        """The first header of that lower-case name, or empty."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a request: in `stream`, once for all that come with the same `key`."""
+
+    stream: StreamId
+    key: str
+    received: InboundReceived
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that only wants an answer, and is not kept. `body` is JSON."""
+
+    body: bytes
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery does in `session`. `key` finds what was said before, to change it or take it back.
+
+    Only if the session `is_there`, unless it begins one.
+    """
+
+    session: StreamId
+    does: Does = "say"
+    agent: str = "default"
+    policy: Policy = "follow_up"
+    debounce_ms: int = 0
+    is_there: bool = False
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """A delivery nothing follows from; `reason` is a safe code."""
+
+    reason: str
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said in the session, once for all with the same `key`."""
+
+    input: InputReceived
+    key: str
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """A delivery that was meant for us and must not be answered; `reason` is a safe code."""
+
+    reason: str
+
+
+class NotYet(Exception):
+    """It can not be told now: ask again after `delay_s`, None: soon. `reason` is a safe code."""
+
+    def __init__(self, reason: str, *, delay_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.delay_s = reason, delay_s
+
+
+class Source(Protocol):
+    """Who sends webhooks. One instance serves many threads.
+
+    `off` says why it takes none, empty when it does. `most_bytes` bounds a body.
+    """
+
+    name: str
+    off: str
+    most_bytes: int
+
+    def verify(self, request: Request) -> None:
+        """Check that the request is from whom it says, and fresh. Raises: Unauthorized, whatever it is."""
+
+    def read(self, request: Request) -> Arrived | Answer:
+        """What to keep of a verified request. Raises: Invalid."""
+
+    def decide(self, received: InboundReceived) -> Order | Ignored:
+        """What follows from it. Pure: the same for the same delivery and configuration."""
+
+    def compose(
+        self, queued: InboundQueued, received: InboundReceived, sending: Sending, *, is_first: bool
+    ) -> Said | Dropped:
+        """The input that it is; what has to be asked outside is asked within `sending`.
+
+        `is_first`: the session begins with it. Raises: NotYet, DeliveryError, Unavailable, Overloaded.
+        """
+
+    def key_of(self, received: InboundReceived) -> str:
+        """The key of what it changes or takes back."""
+
+
+Sources = Mapping[str, Source]

@@ -1,0 +1,201 @@
+"""Taking one delivery to its session: composed from what was kept, appended once, its end noted in the ledger.
+
+May run any number of times: what is said has a key of its own, and a repeat finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from services.channels.contract import DeliveryError
+from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Overloaded, StreamPaused
+from services.faults import Faults
+from services.inbound.contract import Dropped, NotYet, Said, Source, Sources
+from services.inbound.router import NO_SOURCE
+from services.jobs.claims import Claim
+from services.jobs.deadline import Deadlines
+from services.jobs.outcome import Again, Result, Settled
+from services.jobs.recovery import DEATHS
+from services.jobs.running import Running
+from services.jobs.traces import RunSpans
+from services.outbox.attempt import Attempt
+from services.outbox.backoff import delay_ms
+from services.outbox.deliveries import Terms
+from services.processors.advance import Held
+from services.sessions.controls import Controls
+from services.sessions.values import WrongState
+from services.streams.event import Event, EventInput, JobId, StreamId
+from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled, InboundState
+from services.streams.log import Log
+from services.streams.near import NearPast, newest_first
+from services.streams.vocabulary import StreamCreated
+from services.telemetry import conventions as names
+from services.telemetry.context import work_for
+from services.telemetry.tracer import within
+
+PAGE = 40
+ATTEMPTS = 30
+PAUSED_S = 5.0
+
+
+class Routes:
+    """Runs deliveries of inbound streams. `controls` changes what was said before."""
+
+    def __init__(
+        self,
+        log: Log,
+        sources: Sources,
+        controls: Controls,
+        running: Running,
+        *,
+        terms: Terms,
+        may_start: Callable[[], bool],
+        faults: Faults,
+        spans: RunSpans | None = None,
+    ) -> None:
+        self._log, self._sources, self._controls, self._running = log, sources, controls, running
+        self._terms, self._may_start = terms, may_start
+        self._faults, self._spans = faults, spans or RunSpans()
+        self._deadlines = Deadlines()
+
+    def effect(self, held: Held) -> str:
+        """Nobody notices a repeat."""
+        return ""
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """Take the delivery on. Raises: Unavailable when the store is gone."""
+        self._faults.at("route.claimed")
+        past = NearPast(self._log, claim.near)
+        event, queued = _queued(newest_first(past, held.stream, page=PAGE), held.id)
+        kept = past.get(held.stream, queued.delivery)
+        if kept is None:
+            return _settled(queued, "failed", "delivery_gone")
+        if claim.expired:
+            return _settled(queued, "failed", "expired")
+        if claim.attempt > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
+            return _settled(queued, "failed", "attempts_exhausted")
+        received = kept.decode(InboundReceived)
+        work_for(event.context, held.stream)
+        source = self._sources.get(received.source)
+        if source is None:
+            return _settled(queued, "ignored", NO_SOURCE)
+        attempt = self._attempt(claim)
+        self._running.add(held, attempt)
+        try:
+            span = self._spans.begin(
+                f"route {received.source}", held, claim, attributes={names.ROUTED_TO: queued.session}
+            )
+            with within(span, held.stream), attempt:
+                result = self._taken(_Task(source, queued, received, attempt))
+        except (StreamPaused, NotYet, Overloaded, DeliveryError) as error:
+            return _again(error, claim)
+        finally:
+            self._running.remove(held)
+        self._faults.at("route.appended")
+        return result
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        return Attempt(
+            deadlines=self._deadlines,
+            ends=claim.asked + self._terms.lease_s,
+            least_s=0.0,
+            timeout_s=self._terms.timeout_s,
+            may_start=self._may_start,
+        )
+
+    def _taken(self, task: _Task) -> Result:
+        return self._say(task) if task.queued.does == "say" else self._change(task)
+
+    def _say(self, task: _Task) -> Result:
+        """Into the session that is there, which most are; else into a new one, if the delivery may begin one."""
+        try:
+            return self._said(task, create=None)
+        except NotFound:
+            if task.queued.is_there:
+                return _settled(task.queued, "ignored", "not_our_thread")
+        created = StreamCreated(agent=task.queued.agent, source=task.received.source)
+        return self._said(task, create=EventInput.of("stream.created", created))
+
+    def _said(self, task: _Task, *, create: EventInput | None) -> Result:
+        queued, composed = task.queued, task.compose(is_first=create is not None)
+        if isinstance(composed, Dropped):
+            return _settled(queued, "dropped", composed.reason)
+        event = EventInput.of("input.received", composed.input, key=composed.key)
+        done = self._log.append(
+            StreamId(queued.session),
+            [event],
+            create=create,
+            if_exists=create is None,
+            external=True,
+            existing_wins=True,
+        )
+        return _settled(queued, "routed", offset=done.offsets[0])
+
+    def _change(self, task: _Task) -> Result:
+        queued, session = task.queued, StreamId(task.queued.session)
+        offset = self._log.offset_of(session, task.source.key_of(task.received))
+        if offset is None:
+            # Who names us in an edit has not called us before.
+            return _settled(queued, "ignored", "not_said_here") if queued.is_there else self._say(task)
+        try:
+            if queued.does == "withdraw":
+                done = self._controls.withdraw(session, offset)
+            else:
+                composed = task.compose(is_first=False)
+                if isinstance(composed, Dropped):
+                    return _settled(queued, "dropped", composed.reason)
+                done = self._controls.replace(session, offset, composed.input.text)
+        except (Invalid, NotFound, NotPending, WrongState):
+            return _settled(queued, "ignored", "can_not_be_changed")
+        except Conflict:
+            raise NotYet("busy") from None
+        return _settled(queued, "routed", offset=done.offset)
+
+
+class _Task(msgspec.Struct, frozen=True):
+    """One delivery in hand."""
+
+    source: Source
+    queued: InboundQueued
+    received: InboundReceived
+    attempt: Attempt
+
+    def compose(self, *, is_first: bool) -> Said | Dropped:
+        return self.source.compose(self.queued, self.received, self.attempt, is_first=is_first)
+
+
+def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Claim) -> Again:
+    """What is to be waited for. Only what somebody else has to mend costs an attempt."""
+    match error:
+        case StreamPaused():
+            return Again(error="paused", delay_ms=int(PAUSED_S * 1000), free=True)
+        case Overloaded():
+            return Again(error=error.reason, delay_ms=int(error.retry_after_s * 1000), free=True)
+        case NotYet():
+            return Again(error=error.reason, delay_ms=delay_ms(claim.charged, error.delay_s))
+        case DeliveryError():
+            is_ours = error.kind == "cancelled"
+            code = error.code or error.kind
+            wait_ms = 0 if is_ours else delay_ms(claim.charged, error.retry_after_s)
+            return Again(error=code, delay_ms=wait_ms, free=is_ours)
+
+
+def _queued(events: Iterator[Event], job: JobId) -> tuple[Event, InboundQueued]:
+    for event in events:
+        if event.type == "inbound.queued" and (found := event.decode(InboundQueued)).job == job:
+            return event, found
+    raise Defect(f"job {job} has nothing to deliver")
+
+
+def _settled(queued: InboundQueued, state: InboundState, reason: str = "", *, offset: int = 0) -> Settled:
+    settled = InboundSettled(
+        delivery=queued.delivery,
+        state=state,
+        reason=reason,
+        session=queued.session,
+        offset=offset,
+        job=queued.job,
+    )
+    return Settled((EventInput.of("inbound.settled", settled),))

@@ -1,0 +1,97 @@
+"""Which agent takes what: the routes of the configuration, the first that fits, and what goes without any."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from services.config import AgentConfig, RouteConfig
+from services.inbound.contract import Does, Ignored, Order
+from services.streams.event import StreamId
+
+# Without a route somebody who talks in a chat is waited for so long: most say a thing in several messages.
+CHAT_DEBOUNCE_MS = 300
+_session = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery is, as routes tell deliveries apart.
+
+    `event` is one of the source's words, `place` a channel's id or a repository's name, `thread` the session it
+    belongs to without a route. `parts` are what the template of a session may name.
+    """
+
+    event: str
+    place: str
+    thread: StreamId
+    author: str = ""
+    is_bot: bool = False
+    label: str = ""
+    text: str = ""
+    parts: Mapping[str, str] = {}
+
+
+class Rules:
+    """The routes of one source. `usual` are the events that are taken where no route says anything of them."""
+
+    def __init__(
+        self,
+        source: str,
+        routes: Sequence[RouteConfig],
+        agents: Mapping[str, AgentConfig],
+        *,
+        usual: frozenset[str],
+    ) -> None:
+        fallback = RouteConfig(source=source, events=tuple(sorted(usual)))
+        self._routes = [*(each for each in routes if each.source == source), fallback]
+        self._agents = agents
+
+    def order(self, subject: Subject, *, does: Does = "say", is_there: bool = False) -> Order | Ignored:
+        """What the first route that fits makes of `subject`."""
+        route = next((each for each in self._routes if _fits(each, subject)), None)
+        if route is None:
+            return Ignored("no_route")
+        if route.ignore:
+            return Ignored("route_says_ignore")
+        if subject.is_bot and not route.bots:
+            return Ignored("bot")
+        agent = self._agents[route.agent]
+        return Order(
+            session=_session_of(route, subject),
+            does=does,
+            agent=route.agent,
+            policy=route.policy or agent.policy,
+            debounce_ms=agent.debounce_ms if "debounce_ms" in agent.model_fields_set else CHAT_DEBOUNCE_MS,
+            is_there=is_there,
+        )
+
+    def may_command(self, subject: Subject) -> bool:
+        """Whether the author may stop, retry and reset what happens in a thread."""
+        route = next((each for each in self._routes if _fits(each, subject)), None)
+        return route is not None and (not route.commands or subject.author in route.commands)
+
+
+def _fits(route: RouteConfig, subject: Subject) -> bool:
+    return (
+        (not route.events or subject.event in route.events)
+        and _matches(route.places, subject.place)
+        and _matches(route.authors, subject.author)
+        and _matches(route.labels, subject.label)
+        and (route.text is None or re.search(route.text, subject.text) is not None)
+    )
+
+
+def _matches(patterns: Sequence[str], given: str) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(given, each) for each in patterns)
+
+
+def _session_of(route: RouteConfig, subject: Subject) -> StreamId:
+    if route.session is None:
+        return subject.thread
+    filled = route.session
+    for name, value in subject.parts.items():
+        filled = filled.replace(f"{{{name}}}", value)
+    return StreamId(filled) if _session.fullmatch(filled) else subject.thread

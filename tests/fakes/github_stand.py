@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from services.channels.contract import Letter
+from services.channels.github.access import api_for
 from services.channels.github.api import API
 from services.channels.github.channel import GitHubChannel
-from services.channels.github.client import Client
 from services.channels.github.target import Repository as Where
 from services.channels.github.target import Target
-from services.channels.github.tokens import AppName, AppTokens, PlainToken
 from services.variables import Secret
 from tests.fakes.github_server import GitHubServer
 from tests.fakes.github_world import Comment, Issue, Repository, app_key_pem
@@ -21,12 +20,11 @@ def api_of(server: GitHubServer, *, as_app: bool = True) -> API:
     def clock() -> float:
         return server.world.now()
 
-    client = Client(server.url, wall_s=clock)
     if not as_app:
         token = Secret(server.world.plain_token("turnwright"))
-        return API(client, PlainToken(token), wall_s=clock)
-    name = AppName(int(server.world.app_id), Secret(app_key_pem()), wall_s=clock)
-    return API(client, AppTokens(client, name, wall_s=clock), wall_s=clock)
+        return api_for(server.url, token=token, wall_s=clock)
+    key = Secret(app_key_pem())
+    return api_for(server.url, app_id=int(server.world.app_id), private_key=key, wall_s=clock)
 
 
 def where(repository: Repository, *, seen_ms: int | None = None) -> Where:
@@ -45,7 +43,9 @@ def target_at(repository: Repository, issue: Issue, *, thread: Comment | None = 
 
 
 class GitHubStage:
-    """A stand-in with one repository and one issue in it, and a channel to it."""
+    """A stand-in with one repository and one issue in it, and a channel to it that writes short comments."""
+
+    part_limit = 500
 
     def __init__(self, server: GitHubServer, *, as_app: bool = True) -> None:
         self.server = server
@@ -53,7 +53,7 @@ class GitHubStage:
         self.repository = self.world.repository("octo/app")
         self.issue = self.world.issue(self.repository, body="It is broken.")
         self.api = api_of(server, as_app=as_app)
-        self.channel = GitHubChannel(self.api)
+        self.channel = GitHubChannel(self.api, part_limit=self.part_limit)
 
     def letter(self, text: str = CANARY, *, thread: Comment | None = None, timeout_s: float = 10.0) -> Letter:
         """A new letter to the issue, or into the thread of a review."""

@@ -11,7 +11,7 @@ import pytest
 from services.channels.contract import DeliveryError, Letter, Receipt, Sending
 from services.channels.github.channel import GitHubChannel
 from services.channels.github.markers import Mark, mark_of, marked
-from services.channels.github.parts import PART_LIMIT, parts_of
+from services.channels.github.parts import PARTS, parts_of
 from tests.fakes.github_server import (
     BadGateway,
     Drop,
@@ -28,7 +28,7 @@ from tests.fakes.github_stand import GitHubStage
 from tests.fakes.letters import FakeSending, Posting, failure
 
 # Three parts.
-LONG = "".join(f"{n} word word word word\n" for n in range(3 * PART_LIMIT // 26))
+LONG = "".join(f"{n} word word word word\n" for n in range(3 * GitHubStage.part_limit // 30))
 
 
 @pytest.fixture
@@ -116,9 +116,19 @@ def test_a_long_answer_is_several_comments_in_order(stage: GitHubStage) -> None:
     stage.channel.send(letter, sending)
 
     assert [mark_of(each) for each in stage.bodies()] == [Mark(letter.marker, n, 3) for n in (1, 2, 3)]
-    assert [each.split("\n\n<!--")[0] for each in stage.bodies()] == list(parts_of(LONG))
+    assert [each.split("\n\n<!--")[0] for each in stage.bodies()] == list(
+        parts_of(LONG, limit=GitHubStage.part_limit)
+    )
     # Each asks whether it may still begin.
     assert sending.starts == 3
+
+
+def test_the_longest_answer_is_taken_by_github(stage: GitHubStage) -> None:
+    channel = GitHubChannel(stage.api)
+
+    channel.send(stage.letter("@word word\n" * 50_000), FakeSending())
+
+    assert parts_there(stage) == list(range(1, PARTS + 1))
 
 
 FAULTS: dict[str, Callable[[GitHubStage], Fault]] = {
@@ -157,7 +167,7 @@ def test_once_a_part_is_there_whatever_fails_is_looked_into(stage: GitHubStage) 
 def test_who_takes_over_writes_what_is_missing(stage: GitHubStage, there: int) -> None:
     """As after a kill between any two parts: the thread alone tells how far it went."""
     letter = stage.letter(LONG)
-    for number, text in enumerate(parts_of(LONG)[:there], start=1):
+    for number, text in enumerate(parts_of(LONG, limit=GitHubStage.part_limit)[:there], start=1):
         body = marked(text, Mark(letter.marker, number, 3))
         stage.world.comment(stage.issue, body, login="turnwright[bot]")
 

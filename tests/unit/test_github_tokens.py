@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.channels.contract import DeliveryError
+from services.channels.github.access import api_for
 from services.channels.github.tokens import AppName, AppTokens, PlainToken
 from services.channels.github.within import Within
 from services.errors import ConfigurationError
@@ -181,3 +184,23 @@ def test_an_app_without_an_installation_has_no_token(stage: GitHubStage) -> None
         tokens.of(0).token(Within(1))
 
     assert (caught.value.kind, caught.value.code) == ("refused", "no_installation")
+
+
+def test_half_a_name_is_refused_before_anything_is_asked() -> None:
+    for given in ({}, {"app_id": 1}, {"private_key": Secret(app_key_pem())}):
+        with pytest.raises(ConfigurationError, match="TURNWRIGHT_GITHUB_TOKEN"):
+            api_for("http://127.0.0.1:9", **given)
+
+
+def test_nothing_large_is_loaded_before_it_is_needed() -> None:
+    asked = (
+        "import sys, services.channels.github.channel, services.channels.github.permissions;"
+        "from services.channels.github.access import api_for;"
+        "from services.variables import Secret;"
+        "api_for('http://127.0.0.1:9', token=Secret('t'));"
+        "print(sorted({'httpx2', 'jwt', 'cryptography'} & set(sys.modules)))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+
+    assert told.strip() == "[]"

@@ -16,6 +16,7 @@ from services.channels.contract import DeliveryError
 from services.channels.github.answers import Answer
 from services.channels.github.asks import Ask, path_of
 from services.channels.github.client import Client
+from services.channels.github.mentions import BOT
 from services.channels.github.names import Names
 from services.channels.github.target import Repository, Target
 from services.channels.github.tokens import Tokens
@@ -40,7 +41,6 @@ class Comment(msgspec.Struct, frozen=True):
     body: str | None = None
     user: Account | None = None
     html_url: str = ""
-    created_at: datetime | None = None
     in_reply_to_id: int | None = None
 
 
@@ -73,6 +73,7 @@ class API:
 
     def __init__(self, client: Client, tokens: Tokens, *, wall_s: Callable[[], float] = time.time) -> None:
         self.client, self.tokens = client, tokens
+        self._login = ""
         self._names = Names(client, tokens, wall_s=wall_s)
 
     def comment(self, target: Target, text: str, within: Within) -> Comment:
@@ -152,11 +153,16 @@ class API:
         return self._send(ask, repository, within).read(Granted)
 
     def login(self, within: Within) -> str:
-        """The account in whose name comments are written."""
+        """The account in whose name comments are written; asked for once."""
+        if not self._login:
+            self._login = self._asked_login(within.quietly())
+        return self._login
+
+    def _asked_login(self, within: Within) -> str:
         app = self.tokens.itself()
         if app is None:
-            return self.client.ask(Ask(path="/user"), self.tokens.of(0), within.quietly()).read(Account).login
-        return self.client.ask(Ask(path="/app"), app, within).read(_App).slug + "[bot]"
+            return self.client.ask(Ask(path="/user"), self.tokens.of(0), within).read(Account).login
+        return self.client.ask(Ask(path="/app"), app, within).read(_App).slug + BOT
 
     def _ask(
         self,

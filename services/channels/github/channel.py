@@ -7,14 +7,13 @@ where the thread says it ended.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from services.channels.contract import DeliveryError, Letter, Receipt, Sending
 from services.channels.github.api import API, Comment
 from services.channels.github.markers import Mark, mark_of, marked
 from services.channels.github.mentions import is_login
-from services.channels.github.parts import parts_of
+from services.channels.github.parts import PART_LIMIT, parts_of
 from services.channels.github.target import SCHEME, BadAddress, Target, target_of
 from services.channels.github.within import Within
 from services.channels.said import said
@@ -26,7 +25,7 @@ LOOK_SHARE = 0.6
 
 
 class GitHubChannel:
-    """Writes through `api`. `login` is our name where GitHub does not tell it.
+    """Writes through `api`. `login` is our name where GitHub does not tell it, `part_limit` the longest comment.
 
     `settle_ms`: what a dead process sent is in GitHub's lists by then.
     """
@@ -34,11 +33,10 @@ class GitHubChannel:
     name = SCHEME
     settle_ms = 5_000
 
-    def __init__(self, api: API, *, login: str = "") -> None:
+    def __init__(self, api: API, *, login: str = "", part_limit: int = PART_LIMIT) -> None:
         self._api = api
+        self._part_limit = part_limit
         self._login = login
-        self._lock = threading.Lock()
-        self._own: str | None = None
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Write what is not there yet of `letter`, within its `timeout_s`.
@@ -46,7 +44,7 @@ class GitHubChannel:
         Raises: DeliveryError: ambiguous too for whatever may be mended once a part of it is there, as the next
         attempt must look first.
         """
-        target, parts = _target(letter), _parts(letter)
+        target, parts = _target(letter), self._parts(letter)
         within = Within(letter.timeout_s, sending)
         # Of a single part `find` told already.
         there = self._look(target, letter, within) if letter.is_repeat and len(parts) > 1 else set()
@@ -66,13 +64,17 @@ class GitHubChannel:
 
         Raises: DeliveryError: ambiguous for whatever keeps it from telling; cancelled.
         """
-        target, parts = _target(letter), _parts(letter)
+        target, parts = _target(letter), self._parts(letter)
         there = self._look(target, letter, Within(letter.timeout_s * LOOK_SHARE, sending))
         return Receipt(status=201) if len(there) == len(parts) else None
 
     def close(self) -> None:
         """Close idle connections; sending later opens new ones."""
         self._api.client.close()
+
+    def _parts(self, letter: Letter) -> Sequence[str]:
+        author = (letter.input.author or "").removeprefix("@").removeprefix(f"{SCHEME}:")
+        return parts_of(said(letter.turn), author=author, limit=self._part_limit)
 
     def _look(self, target: Target, letter: Letter, within: Within) -> set[int]:
         """The numbers of the parts that are there."""
@@ -88,21 +90,15 @@ class GitHubChannel:
 
     def _own_login(self, within: Within) -> str:
         """The account that writes our comments: a mark in a comment of anybody else's is no mark."""
-        with self._lock:
-            own = self._own
-        if own is None:
-            try:
-                own = self._api.login(within)
-            except DeliveryError as error:
-                # Some tokens may not ask who they are.
-                if error.kind == "cancelled":
-                    raise
-                if error.kind not in ("gone", "rejected") or not self._login:
-                    raise _ambiguous(error) from None
-                own = self._login
-            with self._lock:
-                self._own = own
-        return own
+        try:
+            return self._api.login(within)
+        except DeliveryError as error:
+            if error.kind == "cancelled":
+                raise
+            # Some tokens may not ask who they are.
+            if error.kind in ("gone", "rejected") and self._login:
+                return self._login
+            raise _ambiguous(error) from None
 
 
 def _target(letter: Letter) -> Target:
@@ -111,11 +107,6 @@ def _target(letter: Letter) -> Target:
         return target_of(letter.input.reply_to or "", seen_ms=letter.queued_at)
     except BadAddress:
         raise DeliveryError("refused", code="no_such_thread") from None
-
-
-def _parts(letter: Letter) -> Sequence[str]:
-    author = (letter.input.author or "").removeprefix("@").removeprefix(f"{SCHEME}:")
-    return parts_of(said(letter.turn), author=author)
 
 
 def _is_by(comment: Comment, own: str) -> bool:

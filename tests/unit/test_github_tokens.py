@@ -172,13 +172,13 @@ def test_no_secret_shows_in_what_can_be_printed(stage: GitHubStage) -> None:
 )
 def test_a_key_that_is_none_is_refused_without_being_repeated(key: str) -> None:
     with pytest.raises(ConfigurationError, match="TURNWRIGHT_GITHUB_PRIVATE_KEY") as caught:
-        AppName(1, Secret(key))
+        AppName("1", Secret(key))
 
     assert not key or key not in str(caught.value)
 
 
 def test_an_app_without_an_installation_has_no_token(stage: GitHubStage) -> None:
-    tokens = AppTokens(stage.api.client, AppName(4711, Secret(app_key_pem())))
+    tokens = AppTokens(stage.api.client, AppName("4711", Secret(app_key_pem())))
 
     with pytest.raises(DeliveryError) as caught:
         tokens.of(0).token(Within(1))

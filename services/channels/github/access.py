@@ -31,5 +31,6 @@ def api_for(
         raise ConfigurationError(
             "GitHub: set TURNWRIGHT_GITHUB_TOKEN, or TURNWRIGHT_GITHUB_APP_ID and TURNWRIGHT_GITHUB_PRIVATE_KEY"
         )
-    name = AppName(app_id, private_key, wall_s=wall_s)
+    # As text: the standard of JWT knows no other issuer.
+    name = AppName(str(app_id), private_key, wall_s=wall_s)
     return API(client, AppTokens(client, name, wall_s=wall_s), wall_s=wall_s)

@@ -69,9 +69,8 @@ class AppName:
     `wall_s` is epoch seconds.
     """
 
-    def __init__(self, app_id: int, private_key: Secret, *, wall_s: Callable[[], float] = time.time) -> None:
-        # As text: the standard of JWT knows no other issuer.
-        self._app_id, self._wall_s = str(app_id), wall_s
+    def __init__(self, app_id: str, private_key: Secret, *, wall_s: Callable[[], float] = time.time) -> None:
+        self._app_id, self._wall_s = app_id, wall_s
         self._sign = _signer(private_key)
 
     def token(self, within: Within) -> Secret:

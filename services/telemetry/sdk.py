@@ -40,6 +40,8 @@ class SdkTracer:
         self.sink = sink
         self._origin = Origin(provider.resource, InstrumentationScope("turnwright", version), longest)
         self._sampler, self._ids = provider.sampler, provider.id_generator
+        # Where the answer is known the sampler is not asked.
+        self._begins = self._sampler is DEFAULT_ON
         self._goes_on = _follows_parents(self._sampler)
         self._leaves_out = self._goes_on or self._sampler is ALWAYS_OFF
 
@@ -63,7 +65,7 @@ class SdkTracer:
         trace_id = f"{self._ids.generate_trace_id():032x}" if parent is None else parent.trace_id
         trace = Trace(trace_id, span_id or f"{self._ids.generate_span_id():016x}", SAMPLED, baggage)
         state: api.TraceState | None = None
-        if parent is None or not self._goes_on:
+        if not (self._begins if parent is None else self._goes_on):
             sampled = self._sample(trace, parent, links, name=name, kind=kind, attributes=attributes)
             if sampled.decision is not Decision.RECORD_AND_SAMPLE:
                 return Unrecorded(Trace(trace.trace_id, trace.span_id, 0, baggage))
@@ -93,5 +95,5 @@ class SdkTracer:
 
 
 def _follows_parents(sampler: Sampler) -> bool:
-    """Whether a sampler would say of every child what its parent's flag says: then it need not be asked."""
+    """Whether a sampler would say of every child what its parent's flag says."""
     return sampler in (DEFAULT_ON, DEFAULT_OFF) or type(sampler) is ParentBasedTraceIdRatio

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.channels.contract import DeliveryError
 from services.channels.github.events import Person
 from services.channels.github.permissions import GRANTED_S, KEPT, REFUSED_S, Permissions
 from services.errors import Overloaded, Unavailable
 from tests.fakes.github_server import BadGateway, GitHubServer, Hang, Refuse, secondary_limit
 from tests.fakes.github_stand import GitHubStage, where
+from tests.fakes.letters import FakeSending
 
 ASK = "/permission"
 
@@ -145,6 +147,30 @@ def test_one_thread_asks_for_all(stage: GitHubStage) -> None:
 
     assert found == ["write"] * 8
     assert asked(stage) == 1
+
+
+def test_who_asks_and_who_waits_for_it_can_be_stopped(stage: GitHubStage) -> None:
+    stage.server.will(Hang(), method="GET", ending=ASK)
+    permissions = Permissions(stage.api)
+    sendings = [FakeSending(), FakeSending()]
+    kinds: list[str] = []
+
+    def ask(sending: FakeSending) -> None:
+        try:
+            permissions.of(where(stage.repository), "ada", sending)
+        except DeliveryError as error:
+            kinds.append(error.kind)
+
+    threads = [threading.Thread(target=ask, args=(each,)) for each in sendings]
+    threads[0].start()
+    stage.server.wait_for(lambda server: asked(stage) == 1)
+    threads[1].start()
+    for sending, thread in reversed(list(zip(sendings, threads, strict=True))):
+        sending.cancel()
+        thread.join(2)
+
+    assert kinds == ["cancelled", "cancelled"]
+    assert permissions.of(where(stage.repository), "ada") == "read"
 
 
 def test_one_slow_answer_holds_nobody_else(stage: GitHubStage) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from services.channels.contract import DeliveryError
+from services.channels.contract import DeliveryError, Sending
 from services.channels.github.api import API
 from services.channels.github.events import Person
 from services.channels.github.mentions import is_login
@@ -30,6 +30,7 @@ Denial = Literal["nobody", "self", "bot", "no_write_access", "permission_unreada
 GRANTED_S, REFUSED_S = 300.0, 60.0
 KEPT = 4096
 TIMEOUT_S = 10.0
+_WAIT_SLICE_S = 0.2
 
 _VALUES: dict[str, Permission] = {"admin": "admin", "write": "write", "read": "read", "none": "none"}
 MAY_WRITE: frozenset[Permission] = frozenset({"admin", "write"})
@@ -55,8 +56,11 @@ class Permissions:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[int, str], _Known] = OrderedDict()
 
-    def judge(self, repository: Repository, actor: Person | None) -> Verdict:
-        """Whether `actor` may start work there. Raises: Unavailable, Overloaded: ask again later."""
+    def judge(self, repository: Repository, actor: Person | None, sending: Sending | None = None) -> Verdict:
+        """Whether `actor` may start work there. A cancel of `sending` ends the asking.
+
+        Raises: Unavailable, Overloaded: ask again later; DeliveryError (cancelled).
+        """
         if actor is None:
             return Verdict(permission="none", denial="nobody")
         if actor.is_self:
@@ -64,20 +68,27 @@ class Permissions:
         if actor.is_bot:
             is_allowed = any(is_login(actor.login, each) for each in self._bots)
             return Verdict(permission="none", denial=None if is_allowed else "bot")
-        permission = self.of(repository, actor.login)
+        permission = self.of(repository, actor.login, sending)
         if permission == "unreadable":
             return Verdict(permission=permission, denial="permission_unreadable")
         return Verdict(permission=permission, denial=None if permission in MAY_WRITE else "no_write_access")
 
-    def of(self, repository: Repository, login: str) -> Permission:
-        """What `login` may do. Raises: Unavailable, Overloaded."""
+    def of(self, repository: Repository, login: str, sending: Sending | None = None) -> Permission:
+        """What `login` may do. Raises: Unavailable, Overloaded, DeliveryError (cancelled)."""
         known = self._slot((repository.id, login.casefold()))
-        with known.asking:
+        within = Within(TIMEOUT_S, sending)
+        while not known.asking.acquire(timeout=_WAIT_SLICE_S):
+            within.go_on()
+            if not within.left_s():
+                raise Unavailable("GitHub does not say who may write: timeout")
+        try:
             if known.until <= self._clock():
-                known.permission = self._asked(repository, login)
+                known.permission = self._asked(repository, login, within)
                 lasts_s = GRANTED_S if known.permission in MAY_WRITE else REFUSED_S
                 known.until = self._clock() + lasts_s
             return known.permission
+        finally:
+            known.asking.release()
 
     def _slot(self, key: tuple[int, str]) -> _Known:
         with self._lock:
@@ -87,10 +98,12 @@ class Permissions:
                 self._known.popitem(last=False)
             return known
 
-    def _asked(self, repository: Repository, login: str) -> Permission:
+    def _asked(self, repository: Repository, login: str, within: Within) -> Permission:
         try:
-            granted = self._api.permission(repository, login, Within(TIMEOUT_S))
+            granted = self._api.permission(repository, login, within)
         except DeliveryError as error:
+            if error.kind == "cancelled":
+                raise
             if error.kind == "gone":
                 return "none"
             if error.kind == "overloaded":

@@ -18,7 +18,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One reply on its way out. `entry` is its place in the outbox.
 
     `marker` is the same in every attempt and in a person's replay, and differs from every other letter's of
-    every namespace: it is how a receiver, or we, recognise it. `input` says where to, `turn` what.
+    every namespace: it is how a receiver, or we, recognise it. `input` says where to, `turn` what; unless there is
+    a `note` to be said in its place: then neither `turn` nor the words of `input` mean anything.
     `is_repeat`: an earlier attempt may have arrived. `timeout_s` bounds the whole attempt.
     """
 
@@ -28,6 +29,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: int
     input: InputReceived
     turn: TurnSettled
+    note: str = ""
     is_repeat: bool = False
     timeout_s: float = 15.0
 

@@ -1,8 +1,8 @@
-"""What people read of a settled turn, wherever they read it."""
+"""What people read of a letter, wherever they read it."""
 
 from __future__ import annotations
 
-from services.streams.vocabulary import TurnSettled
+from services.channels.contract import Letter
 
 _ENDS = {
     "answered": "I have nothing to say to that.",
@@ -13,11 +13,14 @@ _ENDS = {
 }
 
 
-def said(turn: TurnSettled) -> str:
-    """The model's text, and a sentence that says so where the turn did not end well. Never empty.
+def said(letter: Letter) -> str:
+    """Its note; else the model's text, and a sentence that says so where the turn did not end well. Never empty.
 
     The reason is a safe code of ours, so it may be shown.
     """
+    if letter.note.strip():
+        return letter.note
+    turn = letter.turn
     ending = _ENDS[turn.outcome]
     if turn.outcome != "answered" and turn.reason:
         ending = f"{ending} ({turn.reason})"

@@ -11,7 +11,6 @@ import msgspec
 
 from services.channels.contract import Channel, DeliveryError, Letter, Receipt
 from services.clock import boot_s
-from services.errors import Defect
 from services.faults import Faults
 from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
@@ -21,18 +20,18 @@ from services.jobs.running import Running
 from services.jobs.traces import RunSpans
 from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
 from services.outbox.backoff import delay_ms
+from services.outbox.contents import Content, content_of
 from services.outbox.markers import marker_of
 from services.processors.advance import Held
-from services.streams.event import Event, EventInput, JobId
+from services.streams.event import EventInput, JobId
 from services.streams.keys import stream_of
 from services.streams.log import Log
-from services.streams.near import NearPast, Past, newest_first
-from services.streams.vocabulary import InputReceived, ReplyQueued, ReplySettled, TurnSettled
+from services.streams.near import NearPast
+from services.streams.vocabulary import ReplySettled
 from services.telemetry import conventions as names
 from services.telemetry.context import work_for
 from services.telemetry.tracer import Span, within
 
-PAGE = 40
 # After these the other side may have the letter.
 DOUBTFUL = frozenset({"ambiguous", "worker_lost", "orphaned", "lost", "deploy", "defect"})
 
@@ -83,20 +82,18 @@ class Deliveries:
         if claim.attempt > self._terms.attempts + DEATHS:
             return _ended("failed", held.id, error="workers_died")
         past = NearPast(self._log, claim.near)
-        queued, settled = _find(past, held)
-        work_for(settled.context, held.stream)
-        channel = self._channels.get(queued.channel)
+        content = content_of(past, held)
+        name = content.queued.channel
+        work_for(content.event.context, held.stream)
+        channel = self._channels.get(name)
         if channel is None:
             return _ended("failed", held.id, error="no_such_channel")
-        said = _there(past.get(held.stream, queued.inputs[0])).decode(InputReceived)
-        letter = self._letter(claim, queued, settled, said)
+        letter = self._letter(claim, content)
         attempt = self._attempt(claim)
         self._running.add(held, attempt)
         try:
-            facts = {names.CHANNEL: queued.channel}
-            span = self._spans.begin(
-                f"deliver {queued.channel}", held, claim, kind="client", attributes=facts
-            )
+            facts = {names.CHANNEL: name}
+            span = self._spans.begin(f"deliver {name}", held, claim, kind="client", attributes=facts)
             with within(span, held.stream), attempt:
                 receipt = _delivered(channel, letter, attempt, span)
         except DeliveryError as error:
@@ -147,43 +144,21 @@ class Deliveries:
             return _ended("uncertain", job, error=kind, status=error.status)
         return _ended("failed", job, error="poisoned", status=error.status)
 
-    def _letter(self, claim: Claim, queued: ReplyQueued, settled: Event, said: InputReceived) -> Letter:
+    def _letter(self, claim: Claim, content: Content) -> Letter:
+        queued = content.queued
         origin = JobId(queued.origin or queued.job)
         return Letter(
             entry=JobId(queued.job),
             marker=marker_of(self._log.keys.namespace, origin),
             session=stream_of(queued.job),
-            queued_at=settled.created_at,
-            input=said,
-            turn=settled.decode(TurnSettled),
+            queued_at=content.event.created_at,
+            input=content.input,
+            turn=content.turn,
+            note=content.note,
             # What a person replays may have arrived too, or a part of it.
             is_repeat=bool(queued.origin) or (claim.attempt > 1 and claim.error in DOUBTFUL),
             timeout_s=self._terms.timeout_s,
         )
-
-
-def _find(past: Past, held: Held) -> tuple[ReplyQueued, Event]:
-    """What the job is to deliver, and the end of its turn: never far apart, mostly near the head."""
-    queued: ReplyQueued | None = None
-    for event in newest_first(past, held.stream, page=PAGE):
-        if queued is None and event.type == "reply.queued":
-            found = event.decode(ReplyQueued)
-            queued = found if found.job == held.id else None
-            if queued is not None and queued.settled:
-                return queued, _there(past.get(held.stream, queued.settled))
-        elif queued is not None and _settles(event, queued.turn):
-            return queued, event
-    raise Defect(f"job {held.id} has nothing to deliver")
-
-
-def _settles(event: Event, turn: int) -> bool:
-    return event.type == "turn.settled" and event.decode(TurnSettled).turn == turn
-
-
-def _there(event: Event | None) -> Event:
-    if event is None:
-        raise Defect("an event that a reply refers to is not there")
-    return event
 
 
 def _delivered(channel: Channel, letter: Letter, attempt: Attempt, span: Span) -> Receipt:

@@ -25,6 +25,7 @@ from services.outbox.entries import (
 )
 from services.processors.contract import CancelJob, Contract, Decision, Moment, Processor
 from services.streams.event import Event
+from services.streams.thread_events import NOTE_LIMIT, NoteRequested
 from services.streams.vocabulary import (
     AttemptEnded,
     DiscardRequested,
@@ -75,10 +76,17 @@ class Replies(Processor[RepliesState]):
                 "reply.failed",
                 "reply.replay_requested",
                 "reply.discard_requested",
+                "reply.note_requested",
             }
         ),
         reacts=frozenset(
-            {"turn.settled", "reply.failed", "reply.replay_requested", "reply.discard_requested"}
+            {
+                "turn.settled",
+                "reply.failed",
+                "reply.replay_requested",
+                "reply.discard_requested",
+                "reply.note_requested",
+            }
         ),
         emits=frozenset({"reply.queued", "reply.failed"}),
     )
@@ -113,6 +121,8 @@ class Replies(Processor[RepliesState]):
                 return self._answer(state, moment)
             case "reply.replay_requested":
                 return self._replay(state, event.decode(ReplayRequested), moment)
+            case "reply.note_requested":
+                return self._note(state, event.decode(NoteRequested), moment)
             case "reply.discard_requested":
                 return self._discard(state, number_of(event.decode(DiscardRequested).job), moment)
             case "reply.failed" if event.decode(ReplySettled).error == "gone":
@@ -164,11 +174,27 @@ class Replies(Processor[RepliesState]):
             settled=asked.settled,
             inputs=asked.inputs,
             destination=asked.destination,
+            note=asked.note,
+            reply_to=asked.reply_to,
             origin=asked.origin,
         )
         # A person may know that somebody is there again.
         entries = msgspec.structs.replace(state.entries, gone=())
         return queue(entries, moment.stream, queued)
+
+    def _note(self, state: RepliesState, asked: NoteRequested, moment: Moment) -> Sequence[Decision]:
+        channel = asked.reply_to.partition(":")[0]
+        queued = ReplyQueued(
+            job=entry_id(moment.stream, state.entries.last + 1),
+            channel=channel,
+            turn=0,
+            inputs=(),
+            destination=destination_of(channel, asked.reply_to),
+            # The note itself: where it was asked for is not known before it is committed.
+            note=asked.text[:NOTE_LIMIT],
+            reply_to=asked.reply_to,
+        )
+        return queue(state.entries, moment.stream, queued) if asked.text.strip() else ()
 
     def _discard(self, state: RepliesState, n: int, moment: Moment) -> Sequence[Decision]:
         entry = state.entries.open.get(n)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from services.channels.http.targets import shown
+from services.outbox.entries import CALLBACK
 from services.sessions.scans import backward
 from services.streams.event import Event, JobId, Offset, StreamId
 from services.streams.log import Log
@@ -28,7 +29,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """One reply. `end` is the type of its settlement, empty while it is open; times in epoch milliseconds.
 
     `code` tells more of the last attempt's error. `replayed_as` is the newest entry that holds the same reply
-    again, `settled` the offset of its turn's end.
+    again, `settled` the offset of its turn's end, or of where its note was first queued.
     """
 
     queued: ReplyQueued
@@ -65,11 +66,15 @@ class Letters:
 
     def address(self, stream: StreamId, told: Told) -> str:
         """Where the reply goes, as far as people may see it; empty where its input is gone."""
+        if told.queued.reply_to:
+            return told.queued.reply_to
         event = self._log.get(stream, told.queued.inputs[0]) if told.queued.inputs else None
         if event is None or event.type != "input.received":
             return ""
-        callback = event.decode(InputReceived).callback
-        return "" if callback is None else shown(callback)
+        said = event.decode(InputReceived)
+        if told.queued.channel != CALLBACK:
+            return said.reply_to or ""
+        return "" if said.callback is None else shown(said.callback)
 
 
 class _Search:
@@ -114,10 +119,10 @@ class _Search:
                     code=self._codes.get(job, ""),
                     is_discarded=job in self._discarded,
                     replayed_as=self._replays.get(queued.origin or queued.job, ""),
-                    settled=queued.settled,
+                    settled=queued.settled or (event.offset if queued.note else 0),
                 )
             )
-            if not queued.settled:
+            if not self.told[job].settled:
                 self._turns.setdefault(queued.turn, set()).add(job)
         self._replays.setdefault(queued.origin or queued.job, queued.job)
 

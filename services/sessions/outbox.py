@@ -99,6 +99,8 @@ class Outbox:
             inputs=told.queued.inputs,
             destination=told.queued.destination,
             settled=told.settled,
+            note=told.queued.note,
+            reply_to=told.queued.reply_to,
         )
         # By its key, two who ask at once ask once.
         return self._append(job, EventInput.of("reply.replay_requested", asked, key=f"replay:{job}"))

@@ -10,6 +10,7 @@ from typing import Literal
 
 from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled
 from services.streams.payload import Payload, Policy
+from services.streams.thread_events import NoteRequested
 
 TurnOutcome = Literal["answered", "failed", "cancelled", "superseded", "limited"]
 
@@ -253,7 +254,8 @@ class Reply(Payload, frozen=True, kw_only=True):
     """What is to be told outside, through `channel`: how `turn` was settled, to where the first of `inputs` says.
 
     `destination` tells destinations of a session apart and names no address. `settled` is the offset of the
-    turn's end where it is known; 0: shortly before the reply was queued.
+    turn's end where it is known; 0: shortly before the reply was queued. A `note` is told as it is, in the thread
+    `reply_to`: it is no turn's (0), answers no input, and `settled` is where it was first queued, 0: here.
     """
 
     channel: str
@@ -261,10 +263,12 @@ class Reply(Payload, frozen=True, kw_only=True):
     inputs: tuple[int, ...]
     destination: str
     settled: int = 0
+    note: str = ""
+    reply_to: str = ""
 
 
 class ReplyQueued(Reply, frozen=True, kw_only=True):
-    """The end of a turn is owed to somebody outside; `job` is the entry of the outbox.
+    """The end of a turn, or a note, is owed to somebody outside; `job` is the entry of the outbox.
 
     A person's replay of an entry is a new one; `origin` is then the first. A status (`is_status`) makes room for
     whatever comes after it.
@@ -353,6 +357,7 @@ SHAPES: dict[str, type[Payload]] = {
     "reply.failed": ReplySettled,
     "reply.replay_requested": ReplayRequested,
     "reply.discard_requested": DiscardRequested,
+    "reply.note_requested": NoteRequested,
     "inbound.received": InboundReceived,
     "inbound.queued": InboundQueued,
     "inbound.started": JobStarted,

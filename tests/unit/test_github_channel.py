@@ -85,6 +85,15 @@ def test_who_asked_is_called(stage: GitHubStage) -> None:
     assert stage.bodies()[0].startswith("Hello, @ada.\n")
 
 
+def test_a_note_is_said_as_it_is(stage: GitHubStage) -> None:
+    note = msgspec.structs.replace(stage.letter("unsaid"), note="Still working on this.")
+
+    stage.channel.send(note, FakeSending())
+
+    assert [body.splitlines()[0] for body in stage.bodies()] == ["Still working on this."]
+    assert stage.channel.find(note, FakeSending()) is not None
+
+
 def test_in_a_review_the_answer_goes_into_the_thread() -> None:
     with GitHubServer() as server:
         stage = GitHubStage(server)

@@ -74,7 +74,7 @@ class GitHubChannel:
 
     def _parts(self, letter: Letter) -> Sequence[str]:
         author = (letter.input.author or "").removeprefix("@").removeprefix(f"{SCHEME}:")
-        return parts_of(said(letter.turn), author=author, limit=self._part_limit)
+        return parts_of(said(letter), author=author, limit=self._part_limit)
 
     def _look(self, target: Target, letter: Letter, within: Within) -> set[int]:
         """The numbers of the parts that are there."""

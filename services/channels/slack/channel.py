@@ -112,7 +112,7 @@ def _ambiguous(error: DeliveryError) -> DeliveryError:
 
 
 def _bodies(letter: Letter) -> Sequence[str]:
-    return parts(unpaged(said(letter.turn)))
+    return parts(unpaged(said(letter)))
 
 
 def _address(letter: Letter) -> SlackAddress:

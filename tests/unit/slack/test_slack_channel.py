@@ -252,6 +252,15 @@ def test_a_turn_without_an_answer_is_not_met_with_silence(
     assert _texts(slack, asked) == [said]
 
 
+def test_a_note_is_said_as_it_is(slack: SlackServer, channel: SlackChannel, asked: Message) -> None:
+    note = msgspec.structs.replace(reply_to(asked), note="Still working on this.")
+
+    channel.send(note, FakeSending())
+
+    assert _texts(slack, asked) == ["Still working on this."]
+    assert channel.find(note, FakeSending()) is not None
+
+
 def test_a_thread_that_is_gone_wants_nothing_more(
     slack: SlackServer, channel: SlackChannel, asked: Message
 ) -> None:

@@ -48,7 +48,7 @@ class Accounts:
                 if settings.token is not None:
                     tokens = PlainToken(settings.token)
                 elif settings.app_id is not None and settings.private_key is not None:
-                    tokens = AppTokens(client, AppName(str(settings.app_id), settings.private_key))
+                    tokens = AppTokens(client, AppName(settings.app_id, settings.private_key))
                 else:
                     raise Defect("GitHub is off")
                 self._github = API(client, tokens)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from services.channels.accounts import Accounts
 from services.config import Config
-from services.inbound.contract import Sources
+from services.inbound.contract import Source, Sources
 from services.inbound.rules import Rules
+from services.inbound.slack import DEBOUNCE_MS as SLACK_DEBOUNCE_MS
 from services.inbound.slack import USUAL as SLACK_USUAL
 from services.inbound.slack import SlackSource
+from services.inbound.standard import StandardSource
 from services.settings import Settings
 
 
@@ -15,7 +17,16 @@ def sources_of(settings: Settings, config: Config, accounts: Accounts) -> Source
     """Every source by name; those that are off say why."""
     slack = SlackSource(
         settings.slack,
-        Rules("slack", config.routes, config.agents, usual=SLACK_USUAL),
+        Rules("slack", config.routes, config.agents, usual=SLACK_USUAL, debounce_ms=SLACK_DEBOUNCE_MS),
         accounts.slack,
     )
-    return {slack.name: slack}
+    others = [
+        StandardSource(
+            each,
+            settings.sources.get(each.name, ()),
+            Rules(each.name, config.routes, config.agents, usual=frozenset()),
+        )
+        for each in config.sources
+    ]
+    every: list[Source] = [slack, *others]
+    return {source.name: source for source in every}

@@ -12,8 +12,6 @@ from services.config import AgentConfig, RouteConfig
 from services.inbound.contract import Does, Ignored, Order
 from services.streams.event import StreamId
 
-# Without a route somebody who talks in a chat is waited for so long: most say a thing in several messages.
-CHAT_DEBOUNCE_MS = 300
 _session = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 
@@ -35,7 +33,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rules:
-    """The routes of one source. `usual` are the events that are taken where no route says anything of them."""
+    """The routes of one source. `usual` are the events that are taken where no route says anything of them, all
+    where there are none; `debounce_ms` is how long is waited for more of them where the agent does not say."""
 
     def __init__(
         self,
@@ -44,10 +43,11 @@ class Rules:
         agents: Mapping[str, AgentConfig],
         *,
         usual: frozenset[str],
+        debounce_ms: int = 0,
     ) -> None:
         fallback = RouteConfig(source=source, events=tuple(sorted(usual)))
         self._routes = [*(each for each in routes if each.source == source), fallback]
-        self._agents = agents
+        self._agents, self._debounce_ms = agents, debounce_ms
 
     def order(self, subject: Subject, *, does: Does = "say", is_there: bool = False) -> Order | Ignored:
         """What the first route that fits makes of `subject`."""
@@ -64,7 +64,7 @@ class Rules:
             does=does,
             agent=route.agent,
             policy=route.policy or agent.policy,
-            debounce_ms=agent.debounce_ms if "debounce_ms" in agent.model_fields_set else CHAT_DEBOUNCE_MS,
+            debounce_ms=agent.debounce_ms if "debounce_ms" in agent.model_fields_set else self._debounce_ms,
             is_there=is_there,
         )
 

@@ -22,6 +22,8 @@ from services.streams.inbound_events import InboundQueued, InboundReceived
 from services.streams.vocabulary import InputReceived
 
 MOST_BYTES = 1_048_576
+# Most people say a thing in several messages.
+DEBOUNCE_MS = 300
 USUAL = frozenset({"mention", "direct", "reply"})
 _KEPT_HEADERS = ("x-slack-retry-num", "x-slack-retry-reason")
 # What is nothing that anybody said to us, and why.

@@ -29,6 +29,8 @@ KEEP = 0.75
 CUT_TO = 0.5
 CHARS_PER_TOKEN = 4
 OVERHEAD = 8
+# Who holds a token of this installation speaks for himself.
+OWN_SOURCES = frozenset({"http", "prompt", "app", "cli"})
 INTERRUPTED = "interrupted: no result was recorded"
 
 
@@ -204,7 +206,7 @@ def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], d
         match event.type:
             case "input.received":
                 said = event.decode(InputReceived)
-                texts[event.offset] = said.text
+                texts[event.offset] = words_of(said)
                 if said.policy == "silent" and event.offset <= asked.upto:
                     blocks.append(_Block(event.offset, inputs=(event.offset,)))
             case "input.replaced":
@@ -230,6 +232,18 @@ def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], d
                 if (block := by_job.get(answer.job)) is not None:
                     block.said.append(answer)
     return blocks, texts
+
+
+def words_of(said: InputReceived) -> str:
+    """What the model is told of an input: whose words they are, where others talk than who runs this.
+
+    A label stands at the beginning of a message and nowhere else, so nobody can write one for somebody else.
+    """
+    if said.source in OWN_SOURCES:
+        return said.text
+    author = f"{said.author} on {said.source}" if said.author else said.source
+    permission = f", may {said.permission}" if said.permission else ""
+    return f"[from {author}{permission}]\n{said.text}"
 
 
 def _chars_said(answer: LLMSettled) -> int:

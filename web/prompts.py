@@ -38,6 +38,7 @@ def prompts_blueprint(prompts: Prompts, live: LiveRequests, *, longest_wait_s: f
             agent=body.agent,
             policy=body.policy,
             callback=body.callback,
+            deliver=body.deliver,
         )
         accepted = prompts.accept(prompt, token=caller(), key=read_key())
         answered = None

@@ -27,7 +27,8 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PromptBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A prompt. Without `session` a new one is made; `agent` is fixed when a session is made.
 
-    `callback` is an http or https URL that the answer is posted to as well, signed, at least once.
+    `callback` is an http or https URL that the answer is posted to as well, signed, at least once. With `deliver` the
+    answer is also said in the thread that the session began in.
     """
 
     text: Text
@@ -35,6 +36,7 @@ class PromptBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     agent: Short | None = None
     policy: Policy | None = None
     callback: Url | None = None
+    deliver: bool = False
 
 
 class InputBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

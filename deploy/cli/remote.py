@@ -44,10 +44,18 @@ session_argument = click.argument("session")
     type=click.Choice(["follow_up", "steer", "collect", "silent"]),
     help="What becomes of TEXT while a turn runs; otherwise the agent's.",
 )
+@click.option("--deliver", is_flag=True, help="Say the answer in the thread of SESSION, too.")
 @click.option("--no-wait", is_flag=True, help="Return as soon as the prompt is stored.")
 @as_json_option
 def ask(
-    text: str, *, session: str | None, agent: str | None, policy: str | None, no_wait: bool, as_json: bool
+    text: str,
+    *,
+    session: str | None,
+    agent: str | None,
+    policy: str | None,
+    deliver: bool,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Ask TEXT and wait for the answer."""
     if not text.strip():
@@ -55,7 +63,7 @@ def ask(
     if session is not None:
         check_session(session)
     server = find_server()
-    given = {"text": text, "session": session, "agent": agent, "policy": policy}
+    given = {"text": text, "session": session, "agent": agent, "policy": policy, "deliver": deliver or None}
     body = {name: value for name, value in given.items() if value is not None}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     accepted, raw = server.send("/api/prompts", Accepted, body, headers)

@@ -23,6 +23,9 @@ from services.streams.vocabulary import InputReceived, InputWithdrawn, StreamCre
 from services.tokens import TokenId
 
 DEFAULT_AGENT = "default"
+NO_THREAD = "must be absent: the session began in no thread that could be answered in"
+# A session of a channel begins with what was said there.
+THREAD_WITHIN = 100
 
 _REMEMBERED = 4096
 _ATTEMPTS = 5
@@ -32,7 +35,8 @@ _WAIT_STEP_S = 0.5
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked. Absent values: a session of its own, the session's agent, the agent's policy.
 
-    `callback` is a URL that the answer is delivered to as well.
+    `callback` is a URL that the answer is delivered to as well; with `deliver` it is also said in the thread that the
+    session began in.
     """
 
     text: str
@@ -40,6 +44,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None = None
     policy: Policy | None = None
     callback: str | None = None
+    deliver: bool = False
 
 
 class Prompts:
@@ -68,6 +73,8 @@ class Prompts:
                 "agent", f"there is no agent {prompt.agent!r}, only {', '.join(sorted(self._agents))}"
             )
         self._check_callback(prompt.callback)
+        if prompt.deliver and prompt.session is None:
+            raise Invalid("deliver", NO_THREAD)
         event_key = None if key is None else f"prompt:{token}:{key}"
         if prompt.session is None:
             accepted = self._open(StreamId(f"prompt:{_new_id(token, key)}"), prompt, event_key)
@@ -127,21 +134,36 @@ class Prompts:
         source = stream.partition(":")[0]
         created = EventInput.of("stream.created", StreamCreated(agent=agent, source=source))
         return self._log.append(
-            stream, [self._input(prompt, agent, key)], create=created, expected=0, external=True
+            stream, [self._input(stream, prompt, agent, key)], create=created, expected=0, external=True
         )
 
     def _add(self, stream: StreamId, prompt: Prompt, agent: str, key: str | None) -> Appended:
         if prompt.agent not in (None, agent):
             raise WrongState(f"the session belongs to the agent {agent!r}")
-        return self._log.append(stream, [self._input(prompt, agent, key)], if_exists=True, external=True)
+        return self._log.append(
+            stream, [self._input(stream, prompt, agent, key)], if_exists=True, external=True
+        )
 
-    def _input(self, prompt: Prompt, agent: str, key: str | None) -> EventInput:
+    def _input(self, stream: StreamId, prompt: Prompt, agent: str, key: str | None) -> EventInput:
         config = self._agents.get(agent)
         policy = prompt.policy or (config.policy if config else "follow_up")
-        if policy == "silent" and prompt.callback is not None:
-            raise Invalid("callback", "must be absent from a silent prompt: nothing answers it")
-        received = InputReceived(text=prompt.text, policy=policy, callback=prompt.callback)
+        for field, is_given in (("callback", prompt.callback is not None), ("deliver", prompt.deliver)):
+            if policy == "silent" and is_given:
+                raise Invalid(field, "must be absent from a silent prompt: nothing answers it")
+        received = InputReceived(
+            text=prompt.text,
+            policy=policy,
+            callback=prompt.callback,
+            reply_to=self._thread(stream) if prompt.deliver else None,
+        )
         return EventInput.of("input.received", received, key=key)
+
+    def _thread(self, stream: StreamId) -> str:
+        """Where the first who was heard in the session is answered. Raises: Invalid."""
+        for event in self._log.read(stream, limit=THREAD_WITHIN):
+            if event.type == "input.received" and (thread := event.decode(InputReceived).reply_to):
+                return thread
+        raise Invalid("deliver", NO_THREAD)
 
     def _check_callback(self, callback: str | None) -> None:
         """Refuse what no delivery could reach, as far as that shows without asking DNS."""

@@ -104,7 +104,7 @@ class Stage:
         self.store.client.hset(self.log.keys.tokens, digest, msgspec.json.encode(record))
         return token
 
-    def prompt(self, text: str = "hello", *, key: str | None = None, **fields: str) -> dict[str, object]:
+    def prompt(self, text: str = "hello", *, key: str | None = None, **fields: object) -> dict[str, object]:
         """Send a prompt and return what was accepted."""
         headers = {} if key is None else {"Idempotency-Key": key}
         answer = self.call("POST", "/api/prompts", json={"text": text, **fields}, headers=headers)

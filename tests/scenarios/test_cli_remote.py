@@ -89,6 +89,13 @@ def test_ask_without_waiting_says_where_the_prompt_is(stage: Stage, shell: Shell
     assert json.loads(as_json.out)["duplicate"] is False
 
 
+def test_ask_says_why_an_answer_can_not_be_delivered(shell: Shell) -> None:
+    asked = shell.run("ask", "hello", "--session", X, "--deliver")
+
+    assert asked.status == 1
+    assert "the session began in no thread" in asked.err
+
+
 def test_ask_ends_with_failure_when_the_turn_did_not_answer(stage: Stage, shell: Shell) -> None:
     def cancel() -> None:
         wait_until(lambda: stage.log.head(X) > 0)

@@ -92,7 +92,7 @@ def test_ask_without_waiting_says_where_the_prompt_is(stage: Stage, shell: Shell
 def test_ask_says_why_an_answer_can_not_be_delivered(shell: Shell) -> None:
     asked = shell.run("ask", "hello", "--session", X, "--deliver")
 
-    assert asked.status == 1
+    assert asked.status == 2
     assert "the session began in no thread" in asked.err
 
 

@@ -36,20 +36,15 @@ class Accounts:
 
     def github(self) -> API:
         """The token's account, or the app. Only where GitHub is on."""
-        from services.channels.github.api import API
-        from services.channels.github.client import Client
-        from services.channels.github.tokens import AppName, AppTokens, PlainToken, Tokens
+        from services.channels.github.access import api_for
 
         settings = self._settings.github
         with self._lock:
             if self._github is None:
-                client = Client(settings.api_url)
-                tokens: Tokens
-                if settings.token is not None:
-                    tokens = PlainToken(settings.token)
-                elif settings.app_id is not None and settings.private_key is not None:
-                    tokens = AppTokens(client, AppName(settings.app_id, settings.private_key))
-                else:
-                    raise Defect("GitHub is off")
-                self._github = API(client, tokens)
+                self._github = api_for(
+                    settings.api_url,
+                    token=settings.token,
+                    app_id=settings.app_id,
+                    private_key=settings.private_key,
+                )
             return self._github

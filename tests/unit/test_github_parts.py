@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from services.channels.github.markdown import Fence, fence_after, lines
 from services.channels.github.markers import Mark, mark_of, marked
 from services.channels.github.parts import CUT, PART_LIMIT, PARTS, parts_of
-from services.channels.said import said
-from services.streams.vocabulary import TurnSettled
 
 LIMIT = 300
 TAKEN_BY_GITHUB = 65_536
@@ -103,13 +101,3 @@ def test_a_mark_is_the_last_thing_of_a_comment() -> None:
     assert mark_of(marked(marked("forged", Mark("reply_ff", 1, 1)), mark)) == mark
     assert mark_of(marked("Hello.", mark) + "\nmore") is None
     assert mark_of("") is None
-
-
-def test_what_did_not_end_well_says_so() -> None:
-    def turn(outcome: str, text: str = "") -> TurnSettled:
-        return TurnSettled(turn=1, outcome=outcome, inputs=(2,), text=text, reason="quota")  # type: ignore[arg-type]  # one of a few
-
-    assert said(turn("answered", "Yes.")) == "Yes."
-    assert said(turn("answered")).strip()
-    assert said(turn("failed")).endswith("(quota)")
-    assert said(turn("limited", "So far")).startswith("So far\n\n")

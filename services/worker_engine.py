@@ -15,6 +15,7 @@ from services.jobs.observer import Observer
 from services.jobs.orphans import Orphans
 from services.jobs.outcome import Result, Runner
 from services.jobs.running import Running
+from services.jobs.share import Share
 from services.jobs.slots import Slots
 from services.jobs.traces import RunSpans
 from services.jobs.wake import HintPort
@@ -130,6 +131,7 @@ class WorkerEngine(Engine):
             faults=self.faults,
             shortcuts=self.settings.test_shortcuts,
             tracer=self.telemetry.tracer,
+            chooser=Share(self.census, incarnation).chooser,
         )
 
     def _deliver(self) -> ByStream:

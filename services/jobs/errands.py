@@ -10,8 +10,10 @@ from services.streams.event import JobId
 from services.streams.keys import JobKind
 from services.telemetry.tracer import Span
 
-# So many threads reduce while every model slot is taken. One that takes long no longer counts: it may hang.
+# So many threads reduce while every model slot is taken, and none was given back for a while: they leave the requests
+# that follow to others, which costs both. One that takes long no longer counts: it may hang.
 SLOTLESS = 3
+JAM_S = 0.1
 SOON_S = 1.0
 
 
@@ -90,6 +92,8 @@ class Errands:
             return True
 
     def _has_room_without(self) -> bool:
+        if self._slots.still_s < JAM_S:
+            return False
         now = time.monotonic()
         return sum(now - since < SOON_S for since in list(self._slotless.values())) < SLOTLESS
 

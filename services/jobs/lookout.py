@@ -6,10 +6,12 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from services.errors import TurnwrightError
 from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errands
+from services.jobs.share import Chooser, everything
 from services.jobs.slots import Slots
 from services.streams.keys import JobKind, Kind, is_job
 
@@ -20,13 +22,21 @@ LONGEST_S = 0.32
 STALE_S = 0.32
 # So long a stream that has become due is left to the hint that tells of it.
 FRESH_MS = 100
+# So long what another process would look after first is left to it.
+LEFT_MS = 1_000
 
 
 class Lookout:
     """Looks again at the earliest 20 ms after the last look, and rarer while looks find nothing."""
 
-    def __init__(self, due: DueSets, slots: Slots, errands: Errands) -> None:
-        self._due, self._slots, self._errands = due, slots, errands
+    def __init__(
+        self,
+        due: DueSets,
+        slots: Slots,
+        errands: Errands,
+        chooser: Callable[[], Chooser] = lambda: everything,
+    ) -> None:
+        self._due, self._slots, self._errands, self._chooser = due, slots, errands, chooser
         self._found: deque[Due] = deque()
         self._looked_at = 0.0
         self._pause_s = SHORTEST_S
@@ -58,7 +68,13 @@ class Lookout:
             now, found = self._due.lowest(KINDS, most=PER_SET)
         except TurnwrightError:
             return
-        ready = [one for one in found if one.at <= now - (FRESH_MS if one.kind == "advance" else 0)]
+        is_ours = self._chooser()
+        ready = [
+            one
+            for one in found
+            if one.at <= now - (FRESH_MS if one.kind == "advance" else 0)
+            and (one.at <= now - LEFT_MS or is_ours(one.id))
+        ]
         self._pause_s = SHORTEST_S if ready else min(LONGEST_S, 2 * self._pause_s)
         random.shuffle(ready)
         self._found.extend(ready)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 from services.streams.keys import JOB_KINDS, JobKind
 
@@ -23,6 +25,7 @@ class Slots:
             "deliver": max(1, self.capacity * 3 // 4),
         }
         self._busy: dict[JobKind, int] = dict.fromkeys(JOB_KINDS, 0)
+        self._freed_at = -math.inf
         self._lock = threading.Lock()
 
     def reserve(self, kind: JobKind) -> bool:
@@ -40,12 +43,19 @@ class Slots:
                 return False
             self._busy[old] -= 1
             self._busy[new] += 1
+            self._freed_at = time.monotonic()
             return True
 
     def release(self, kind: JobKind) -> None:
         """Give a slot back."""
         with self._lock:
             self._busy[kind] -= 1
+            self._freed_at = time.monotonic()
+
+    @property
+    def still_s(self) -> float:
+        """For how long no slot was given back or changed."""
+        return time.monotonic() - self._freed_at
 
     def has_room(self, kind: JobKind) -> bool:
         """Whether a slot of `kind` would be given now."""

@@ -19,6 +19,7 @@ from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import FRESH_MS, Lookout
 from services.jobs.outcome import Again, Lost, Runner, Settled, too_large
 from services.jobs.received import UNTOLD, Received, take_up
+from services.jobs.share import Chooser, everything
 from services.jobs.slots import Slots
 from services.jobs.wake import Wake
 from services.processors.advance import Advanced, Advancer, Held, Standing
@@ -74,6 +75,7 @@ class Worker:
         faults: Faults,
         shortcuts: bool = True,
         tracer: Tracer | None = None,
+        chooser: Callable[[], Chooser] = lambda: everything,
     ) -> None:
         self._keys, self._due, self._claims, self._advancer = keys, due, claims, advancer
         self._runners, self._deliverer = runners, deliverer
@@ -83,7 +85,7 @@ class Worker:
         self._tracer = tracer or NoTracer()
         self.stopping = threading.Event()
         self.errands = Errands(slots)
-        self._lookout = Lookout(due, slots, self.errands)
+        self._lookout = Lookout(due, slots, self.errands, chooser)
 
     def handle(self, kind: Kind, id: str, received: Received = UNTOLD) -> None:
         """Follow one hint, then take what else is due, bounded in items and seconds.

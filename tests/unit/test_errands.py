@@ -56,3 +56,15 @@ def test_a_reduction_that_hangs_stands_in_nobodys_way(
     monkeypatch.setattr(module, "SOON_S", 0.0)
 
     assert errands.begin().may_reduce()
+
+
+def test_while_slots_come_free_reductions_wait_for_one(
+    errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = errands.begin()
+    assert first.may_reduce()
+    first.close()
+    monkeypatch.setattr(module, "JAM_S", 3600.0)
+
+    assert len(reducing(errands)) == 1
+    assert not errands.has_room()

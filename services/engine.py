@@ -171,6 +171,7 @@ class Engine:
             explain=self.explainer,
             faults=self.faults,
             reachable=Addresses(self.settings.callback_allow),
+            workers=lambda: len(self.census.workers()),
         )
 
     def tokens(self) -> Tokens:

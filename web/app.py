@@ -12,6 +12,7 @@ from werkzeug.routing import BaseConverter
 
 from services.inbound.capture import Capture
 from services.sessions.facade import Sessions
+from services.sessions.inbound_values import DELIVERY_ID
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID
 from services.telemetry.tracer import NoTracer, Tracer
@@ -19,6 +20,7 @@ from web import connections, gate, problems, tracing
 from web.answers import Guarded
 from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
+from web.inbound import inbound_blueprint
 from web.inputs import inputs_blueprint
 from web.live import LiveRequests
 from web.outbox import outbox_blueprint
@@ -71,6 +73,7 @@ def create_app(
         "processor": _Processor,
         "entry": _Entry,
         "run": _Run,
+        "delivery": _Delivery,
         "slack": _SlackPath,
         "source": _Source,
     }
@@ -86,6 +89,7 @@ def create_app(
     app.register_blueprint(processors_blueprint(sessions.controls))
     app.register_blueprint(outbox_blueprint(sessions.outbox))
     app.register_blueprint(runs_blueprint(sessions.runs))
+    app.register_blueprint(inbound_blueprint(sessions.inbound))
     if capture is not None:
         app.register_blueprint(webhooks_blueprint(capture))
     app.register_blueprint(health_blueprint(readiness, metrics))
@@ -118,6 +122,10 @@ class _Offset(BaseConverter):
 
 class _Run(BaseConverter):
     regex = f"{SESSION_ID}@[1-9][0-9]{{0,8}}"
+
+
+class _Delivery(BaseConverter):
+    regex = DELIVERY_ID
 
 
 class _SlackPath(BaseConverter):

@@ -22,6 +22,7 @@ _PATTERNS = {
     "offset": {"type": "integer", "minimum": 1},
     "processor": {"type": "string"},
     "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
+    "delivery": {"type": "string", "pattern": "^inbound:[A-Za-z0-9._:-]{1,192}@[1-9][0-9]{0,14}$"},
     "source": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
     "slack": {"type": "string", "enum": ["events", "interactions", "commands"]},
     "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from services.channels.http.targets import URL_LIMIT
+from services.sessions.inbound_values import DeliveryState
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID, OutboxState, Status
 from services.streams.payload import Policy
@@ -80,6 +81,15 @@ class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     state: OutboxState | None = None
     session: SessionName | None = None
     cursor: EntryName | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class InboundQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deliveries to list: by state, by who sent them."""
+
+    state: DeliveryState | None = None
+    source: Short | None = None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=240)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 

@@ -68,6 +68,12 @@ class Shelf:
         jobs = tuple(job for place, job in placed if after is None or place > after)
         return Listing(now, due, letters, jobs)
 
+    def owed(self, shard: int) -> frozenset[JobId]:
+        """Everything in `shard` that is due, held, or queued behind one that is. Raises: Unavailable."""
+        _, due, _, held = self._sets(shard)
+        heads = [*due, *held]
+        return frozenset([*heads, *self._behind(heads)])
+
     def rows(self, listing: Listing) -> Iterator[Row]:
         """The entries of a listing, read little by little; those that were delivered meanwhile are left out."""
         for start in range(0, len(listing.jobs), _CHUNK):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from services.channels.http.addresses import Addresses
 from services.config import AgentConfig
 from services.faults import Faults
 from services.processors.contract import Contract
 from services.sessions.controls import Controls
+from services.sessions.inbound import Inbound
 from services.sessions.inspection import Explain
 from services.sessions.outbox import Outbox
 from services.sessions.pages import Pages
@@ -20,7 +21,7 @@ from services.streams.log import Log
 class Sessions:
     """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` and `runs` are read.
 
-    `outbox` is what sessions owe to others.
+    `outbox` is what sessions owe to others, `inbound` what others sent. `workers` counts those that are alive.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class Sessions:
         explain: Explain,
         faults: Faults | None = None,
         reachable: Addresses | None = None,
+        workers: Callable[[], int] = lambda: 1,
     ) -> None:
         self.prompts = Prompts(log, agents, faults or Faults(None), reachable or Addresses())
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)
         self.outbox = Outbox(log)
+        self.inbound = Inbound(log, explain, workers)
         self.runs = Runs(log)

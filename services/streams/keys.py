@@ -107,6 +107,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String: milliseconds added to the store's time, set by tests only."""
         return self._at("clock", shard)
 
+    def ledger(self, shard: int) -> str:
+        """Sorted set `stream@offset`: deliveries of inbound streams, scored by when they were received."""
+        return self._at("ledger", shard)
+
     def recent(self, shard: int) -> str:
         """Sorted set: stream -> last append."""
         return self._at("recent", shard)

@@ -1,6 +1,6 @@
 """Streams of events: append, read, follow, pause. The log store is the only truth.
 
-Writes `log`, `stream`, `key`, `blob`, `recent` and the stream's `advance` due member, by script.
+Writes `log`, `stream`, `key`, `blob`, `ledger`, `recent` and the stream's `advance` due member, by script.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.streams.blobs import encode_bodies
 from services.streams.commands import Arg
 from services.streams.entries import decode_entries, offset_of
 from services.streams.event import Event, EventInput, Offset, StreamId
-from services.streams.keys import Keys
+from services.streams.keys import INBOUND, Keys
 from services.streams.store import RefusedByScript, Store, translated
 from services.streams.tail import Tail
 from services.telemetry.context import current
@@ -26,6 +26,7 @@ SCAN_PAGE = 500
 TAIL_PAGE = 200
 MOST_EVENTS = 128
 DAY_MS = 86_400_000
+LEDGER_DAYS = 14
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +158,8 @@ class Log:
             "source": source[0] if source else "",
             "n": source[1] if source else 0,
             "idem_ms": self._idem_ms,
+            "ledger": 0,
+            "ledger_ms": LEDGER_DAYS * DAY_MS,
         }
         parent = current()
         if parent is None:
@@ -185,6 +188,9 @@ class Log:
                 names.append(self.keys.blob(stream, body.blob))
                 b = len(names)
             events.append({"k": k, "fp": fingerprint(one), "b": b, "id": body.blob})
+        if stream.startswith(INBOUND) and all(one.type == "inbound.received" for one in inputs):
+            names.append(self.keys.ledger(self.keys.shard(stream)))
+            header = {**header, "ledger": len(names)}
         args: list[Arg] = [*([create.encode()] if create else []), *(body.text for body in bodies)]
         try:
             done = self.store.write("append", names, {**header, "events": events}, args, Appended)

@@ -1,14 +1,15 @@
 -- append: add events from outside the stream's own processors. One fsync acknowledges them.
 -- KEYS 1 log(stream) 2 meta(hash) 3 due-advance(zset) 4 op(string) 5 clock(string) 6 recent(zset)
---      7 marks(hash) 8.. idempotency keys(string) and blobs(string), by index
+--      7 marks(hash) 8.. idempotency keys(string), blobs(string) and the ledger(zset), by index
 -- ARGV 1 header: {op, again, stream, channel, create, exists, expected, external, most, wins, quiet, source, n, idem_ms,
+--        ledger: KEYS index, 0 where nothing is listed, ledger_ms: how long it is,
 --        events: [{k: KEYS index or 0, fp, b: KEYS index or 0, id: blob id}]}   2.. bodies, the creation first
 -- Returns {offsets, duplicates, head, now} | {refused: not_found|key_reused|offset|paused|full|gap|type|blob|done|too_many}
 local h = cjson.decode(ARGV[1])
 local log, meta, due, opkey, clock, recent = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 
 local bad = check_types({ { log, 'stream' }, { meta, 'hash' }, { due, 'zset' }, { opkey, 'string' }, { recent, 'zset' },
-  { KEYS[7], 'hash' } })
+  { KEYS[7], 'hash' } }) or (h.ledger > 0 and check_types({ { KEYS[h.ledger], 'zset' } }))
 if bad then return refuse('type', bad) end
 if is_too_large(#h.events) then return refuse('too_many') end
 local known = redis.call('GET', opkey)
@@ -97,6 +98,10 @@ for _, i in ipairs(fresh) do
   if e.k > 0 then redis.call('SET', KEYS[e.k], offsets[i] .. ':' .. e.fp, 'PX', h.idem_ms) end
 end
 due_at_most(due, h.stream, now)
+if h.ledger > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[h.ledger], '-inf', now - h.ledger_ms)
+  for _, i in ipairs(fresh) do redis.call('ZADD', KEYS[h.ledger], now, h.stream .. '@' .. offsets[i]) end
+end
 if not h.quiet then redis.call('ZADD', recent, now, h.stream) end
 local reply = answer()
 if mark then redis.call('HSET', KEYS[7], mark, h.n .. '|' .. reply) end

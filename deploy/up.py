@@ -33,6 +33,7 @@ from deploy.rolesfile import write_record, write_roles
 from deploy.supervisor.console import Console
 from deploy.supervisor.role import Role
 from deploy.supervisor.supervisor import StopTimes, Supervisor
+from services.diagnosis.channels import ChannelState, channel_states
 from services.diagnosis.roles import RoleState
 from services.engine import check_store
 from services.errors import ConfigurationError
@@ -60,7 +61,9 @@ def run_up(settings: Settings) -> int:
             platform.stages(stores),
             reports=console,
             on_state=platform.note_states,
-            on_ready=lambda: platform.announce(default_models(settings, config)),
+            on_ready=lambda: platform.announce(
+                default_models(settings, config), channel_states(settings, config)
+            ),
             before_stage=lambda index: (
                 platform.check_store() if index == len(platform.store_stages) else None
             ),
@@ -159,7 +162,7 @@ class _Platform:
             self._console.say(f"{name} runs{' again' if states[name].restarts else ''}{took}")
         self._running = running
 
-    def announce(self, models: Sequence[str]) -> None:
+    def announce(self, models: Sequence[str], channels: Sequence[ChannelState]) -> None:
         """Everything is ready: write down the address, and say what a person wants to know now.
 
         `models` are those that answer who names no agent, in failover order.
@@ -171,6 +174,10 @@ class _Platform:
         self._console.say(f"model {', '.join(models)}")
         if hint := openai_hint(self._settings, models):
             self._console.say(hint)
+        for each in channels:
+            self._console.say(f"{each.name} {each.told(self._settings.public_url or self._url)}")
+            for doubt in each.doubts:
+                self._console.say(f"warning: {each.name}: {doubt}")
         self._console.say(f'{_command(self._directory.home)} ask "Hello"')
 
     def retract(self) -> None:

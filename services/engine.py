@@ -11,6 +11,7 @@ from functools import cached_property
 from services.channels.accounts import Accounts
 from services.channels.http.addresses import Addresses
 from services.config import AgentConfig, Config, load_config
+from services.diagnosis.backlog import Backlog
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.roles import read_roles
 from services.diagnosis.totals import Totals
@@ -159,7 +160,8 @@ class Engine:
 
     def metrics(self, version: str) -> Metrics:
         """What `/metrics` shows."""
-        return Metrics(self.store, self.due, self.worker_census, self.totals, version)
+        backlog = Backlog(self.log)
+        return Metrics(self.store, self.due, self.worker_census, self.totals, version, inbound=backlog.sizes)
 
     def sessions(self) -> Sessions:
         """What the API offers."""

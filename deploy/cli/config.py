@@ -33,6 +33,7 @@ def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
     # Here: loading the schema and plugins would slow every command down.
     from services.config import load_config
+    from services.diagnosis.channels import channel_states
     from services.plugins import check_plugins, default_models
 
     problems: list[str] = []
@@ -44,13 +45,20 @@ def check(path: Path | None, as_json: bool) -> None:
     if settings is None or loaded is None or problems:
         _complain(problems, as_json=as_json)
     elif as_json:
-        effective = {"settings": _settings_view(settings), "config": loaded.model_dump(mode="json")}
+        effective = {
+            "settings": _settings_view(settings),
+            "channels": _channels_view(settings, loaded),
+            "config": loaded.model_dump(mode="json"),
+        }
         said = {"ok": True, "problems": []}
         click.echo(json.dumps({**said, **effective, "hash": loaded.hash}, indent=2))
     else:
         summary = _summary(settings, loaded, file, models=default_models(settings, loaded))
         for name, value in summary.items():
             click.echo(f"{name:<16}{value}")
+        for each in channel_states(settings, loaded):
+            told = "; ".join((each.told(settings.public_url or ""), *each.doubts))
+            click.echo(f"{each.name:<15} {told}")
 
 
 @config.command()
@@ -100,6 +108,15 @@ def _settings_view(settings: Settings) -> dict[str, object]:
         "metrics_open": settings.metrics_open,
         "log_level": settings.log_level,
         "log_format": settings.log_format,
+    }
+
+
+def _channels_view(settings: Settings, loaded: Config) -> dict[str, object]:
+    from services.diagnosis.channels import channel_states  # here: it loads the configuration's schema
+
+    return {
+        each.name: {"on": not each.off, "reason": each.off, "path": each.path, "doubts": each.doubts}
+        for each in channel_states(settings, loaded)
     }
 
 

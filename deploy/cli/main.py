@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("deploy.cli.runs", "List the runs of a session, or show one."),
     "processors": ("deploy.cli.remote", "List processors, or those of a session."),
     "outbox": ("deploy.cli.outbox", "List undelivered replies; send one again."),
+    "inbound": ("deploy.cli.inbound", "List received webhooks and what became of each."),
+    "audit": ("deploy.cli.audit", "List whatever has not come to an end."),
     "config": ("deploy.cli.config", "Check the configuration or show its schema."),
     "doctor": ("deploy.cli.doctor", "Check that everything fits together."),
 }

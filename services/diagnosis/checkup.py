@@ -15,6 +15,7 @@ import msgspec
 
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.config import Config, load_config
+from services.diagnosis.channels import channel_states
 from services.diagnosis.roles import RoleState, read_supervised
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
@@ -53,6 +54,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     """Check everything that can be checked from here, in the order things depend on each other."""
     config = yield from _config(settings)
     yield from _plugins(settings, config)
+    yield from _channels(settings, config)
     running = yield from _roles(settings)
     advice = "" if running or settings.store_url else f": {_START}"
     yield from _memory(settings)
@@ -82,6 +84,13 @@ def _plugins(settings: Settings, config: Config) -> Iterator[Finding]:
     models = sorted({model for agent in config.agents.values() for model in models_of(settings, agent)})
     for found in _tried("plugins", lambda: check_plugins(settings, config), f"models {', '.join(models)}"):
         yield msgspec.structs.replace(found, text=f"{_HERE}: {found.text}")
+
+
+def _channels(settings: Settings, config: Config) -> Iterator[Finding]:
+    for each in channel_states(settings, config):
+        text = "; ".join((each.told(settings.public_url or ""), *each.doubts))
+        state: State = "warning" if each.doubts else "ok"
+        yield Finding(part=each.name, state=state, text=f"{_HERE}: {text}")
 
 
 def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:

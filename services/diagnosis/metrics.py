@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from services.diagnosis.backlog import Pending
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import WorkerCensus
 from services.jobs.due import DueSets
@@ -16,7 +17,7 @@ Labels = Mapping[str, str]
 
 
 class Metrics:
-    """Collects what `/metrics` shows. `census` counts live workers."""
+    """Collects what `/metrics` shows. `census` counts live workers, `inbound` deliveries that wait."""
 
     def __init__(
         self,
@@ -25,8 +26,10 @@ class Metrics:
         census: Callable[[], WorkerCensus],
         totals: Totals,
         version: str,
+        *,
+        inbound: Callable[[], Pending],
     ) -> None:
-        self._store, self._due, self._census = store, due, census
+        self._store, self._due, self._census, self._inbound = store, due, census, inbound
         self._totals, self._version = totals, version
 
     def gauges(self) -> list[Gauge]:
@@ -37,7 +40,7 @@ class Metrics:
         for one in lowest:
             ages[one.kind] = max(ages.get(one.kind, 0.0), (now - one.at) / 1000)
         owed, running = self._due.owed()
-        census = self._census()
+        census, inbound = self._census(), self._inbound()
         return [
             Gauge(
                 "turnwright_info",
@@ -55,6 +58,16 @@ class Metrics:
                 "turnwright_due_oldest_seconds",
                 "How long the earliest due member of a kind has been due.",
                 [({"kind": kind}, max(0.0, age)) for kind, age in sorted(ages.items())],
+            ),
+            Gauge(
+                "turnwright_inbound_pending",
+                "Deliveries without an outcome, by sender.",
+                [({"source": source}, n) for source, n in sorted(inbound.sources.items())],
+            ),
+            Gauge(
+                "turnwright_inbound_oldest_seconds",
+                "How long ago the oldest delivery without an outcome was received.",
+                [({}, max(0, inbound.now - inbound.oldest) / 1000 if inbound.oldest else 0)],
             ),
             Gauge("turnwright_workers", "Live worker processes.", [({}, census.count)]),
             Gauge("turnwright_slots_free", "Free slots of all workers.", [({}, census.free)]),

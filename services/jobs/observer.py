@@ -13,6 +13,7 @@ import msgspec
 from services.jobs.received import footing
 from services.processors.advance import Committed
 from services.streams.event import Event, EventInput
+from services.streams.inbound_events import InboundSettled
 from services.streams.vocabulary import TurnSettled, TurnStarted
 from services.telemetry import conventions as names
 from services.telemetry.context import Trace, agent_span, current, read_trace, work_for
@@ -38,6 +39,8 @@ class Observer:
             match one.type:
                 case "turn.settled":
                     self._settled(done, one)
+                case "inbound.settled":
+                    self._counters.add("turnwright_inbound_settled_total", _read(one, InboundSettled).state)
                 case "reply.delivered" | "reply.uncertain" | "reply.failed":
                     self._counters.add("turnwright_deliveries_total", one.type.removeprefix("reply."))
 

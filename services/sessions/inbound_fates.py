@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from services.diagnosis.backlog import decided_to, job_of, source_of
 from services.diagnosis.delivery_wait import Owed, owed_of, why_owed
@@ -87,14 +86,14 @@ class Fates:
         return found or WaitReason(code="queued", text="queued for a worker")
 
 
-@dataclass(slots=True)
 class _Story:
-    """What a stream tells of one delivery."""
+    """What a stream tells of one delivery, up to the event that is the last to be known of it."""
 
-    until: str
-    received: Event | None = None
-    queued: InboundQueued | None = None
-    settled: Event | None = None
+    def __init__(self, until: str) -> None:
+        self.until = until
+        self.received: Event | None = None
+        self.queued: InboundQueued | None = None
+        self.settled: Event | None = None
 
     @property
     def is_told(self) -> bool:
@@ -109,7 +108,7 @@ class _Story:
 
 def _stories(log: Log, stream: StreamId, until: Mapping[Offset, str]) -> dict[Offset, _Story]:
     """Read from each delivery on until the event that is the last to be known of it."""
-    stories = {offset: _Story(until=last) for offset, last in until.items()}
+    stories = {offset: _Story(last) for offset, last in until.items()}
     left, read_to = sorted(stories), 0
     while left:
         after = max(read_to, left[0] - 1)

@@ -24,6 +24,9 @@ from werkzeug.test import TestResponse
 from deploy.embedded import EmbeddedStore, run_store
 from services.config import AgentConfig, load_config
 from services.diagnosis.wait import WaitReason
+from services.inbound.capture import Capture
+from services.inbound.contract import Sources
+from services.inbound.router import Router
 from services.processors.advance import Advancer
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
@@ -36,12 +39,14 @@ from services.streams.keys import Keys
 from services.streams.log import Loaded, Log
 from services.streams.store import Store
 from services.streams.vocabulary import LLMRequested, LLMSettled, Usage
+from services.telemetry.counters import Counters
 from services.tokens import TokenRecord, Tokens
 from web.app import WebLimits, create_app
 
 TOKEN = "tw_token-of-the-tests"
 DEADLINE_S = 10.0
 LIMITS = WebLimits()
+NO_SOURCES: Sources = {}
 
 
 class Stage:
@@ -54,22 +59,29 @@ class Stage:
         *,
         limits: WebLimits = LIMITS,
         plugins: tuple[AnyProcessor, ...] = (),
+        sources: Sources = NO_SOURCES,
     ) -> None:
         keys = Keys(namespace=f"t{uuid.uuid4().hex[:12]}")
         self.store = Store(url)
         self.log = Log(self.store, keys)
         self.tokens = Tokens(self.store, keys.tokens, cache_s=0)
         self.tokens.ensure_first(configured=TOKEN, copy=folder / "token")
-        registry = ProcessorRegistry([Agent(lambda name: Rules())], {p.contract.name: p for p in plugins})
+        registry = ProcessorRegistry(
+            [Agent(lambda name: Rules())],
+            {p.contract.name: p for p in plugins},
+            inbound=[Router(sources)],
+        )
+        self.capture = Capture(self.log, sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")
         self.agents = {**load_config(None).agents, "poet": AgentConfig(policy="collect")}
-        self.ready = True
+        self.ready, self.workers = True, 1
         self.stopping = threading.Event()
         self.sessions = Sessions(
             self.log,
             agents=self.agents,
             processors={name: each.contract for name, each in registry.all().items()},
             explain=_explain,
+            workers=lambda: self.workers,
         )
         self.app = self.build(limits)
         self.client = self.app.test_client()
@@ -84,6 +96,7 @@ class Stage:
             limits=limits,
             is_stopping=self.stopping.is_set,
             metrics_open=metrics_open,
+            capture=self.capture,
         )
 
     def call(self, method: str, path: str, *, token: str | None = TOKEN, **more: object) -> TestResponse:
@@ -213,10 +226,15 @@ def call(
 
 
 @contextmanager
-def opened_stage(*, limits: WebLimits = LIMITS, plugins: tuple[AnyProcessor, ...] = ()) -> Iterator[Stage]:
+def opened_stage(
+    *,
+    limits: WebLimits = LIMITS,
+    plugins: tuple[AnyProcessor, ...] = (),
+    sources: Sources = NO_SOURCES,
+) -> Iterator[Stage]:
     """A stage for one test."""
     with tempfile.TemporaryDirectory(prefix="tw-stage-") as folder:
-        stage = Stage(store_url(), Path(folder), limits=limits, plugins=plugins)
+        stage = Stage(store_url(), Path(folder), limits=limits, plugins=plugins, sources=sources)
         try:
             yield stage
         finally:

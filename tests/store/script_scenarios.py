@@ -9,6 +9,7 @@ import msgspec
 from services.errors import KeyReused
 from services.processors.advance import Held
 from services.streams.event import EventInput, JobId, StreamId
+from services.streams.inbound_events import InboundReceived
 from services.streams.vocabulary import LLMSettled, StreamPaused, StreamResumed
 from tests.fakes.puppet import CREATED, Ending, Told, outcome_of, tell
 from tests.fakes.store_stage import LEASE_MS, Stage
@@ -48,6 +49,12 @@ def _append_across(stage: Stage) -> object:
 
 def _append_large(stage: Stage) -> object:
     return stage.log.append(S, [tell(Told(text="x" * 100_000), key="a"), tell()])
+
+
+def _append_deliveries(stage: Stage) -> object:
+    received = InboundReceived(source="shop", kind="order", body="{}")
+    events = [EventInput.of("inbound.received", received, key=key) for key in ("a", "b")]
+    return stage.log.append(StreamId("inbound:shop"), events, create=CREATED, existing_wins=True)
 
 
 def _refused_across(stage: Stage) -> object:
@@ -221,6 +228,7 @@ SCENARIOS = {
     "append beside a known key": Scenario("append", _session, _append_beside_a_known_one),
     "append from another stream": Scenario("append", _session, _append_across),
     "append a large body": Scenario("append", _session, _append_large),
+    "append deliveries": Scenario("append", _nothing, _append_deliveries),
     "refuse another stream for good": Scenario("append", _session, _refused_across),
     "commit everything there is": Scenario("commit", _told_everything, _commit),
     "commit for the first time": Scenario("commit", _session, _commit_nothing_new),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from services.diagnosis.backlog import Backlog
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import WorkerCensus
+from services.streams.event import EventInput, StreamId
+from services.streams.inbound_events import InboundReceived
 from services.telemetry.counters import MOST_FIELDS, Counters, Series, field_of, series_of
+from tests.fakes.puppet import CREATED
 from tests.fakes.store_stage import Stage
 
 TURNS = "turnwright_turns_total"
@@ -18,7 +22,9 @@ def shown(stage: Stage) -> list[str]:
     """The lines of a scrape by a process that counted nothing itself."""
     totals = Totals(stage.store, stage.keys, Counters())
     census = WorkerCensus(0, 0, 0, {})
-    return Metrics(stage.store, stage.due, lambda: census, totals, "1").text().splitlines()
+    inbound = Backlog(stage.log).sizes
+    metrics = Metrics(stage.store, stage.due, lambda: census, totals, "1", inbound=inbound)
+    return metrics.text().splitlines()
 
 
 def test_what_processes_counted_is_added_up(stage: Stage) -> None:
@@ -99,3 +105,18 @@ def test_a_series_is_found_again_by_its_field(label: str) -> None:
     found = series_of(field_of(Series(TURNS, (label,))))
 
     assert found == Series(TURNS, (label.replace("|", "_")[:100],))
+
+
+def test_deliveries_without_an_outcome_are_counted_by_sender_with_the_age_of_the_oldest(stage: Stage) -> None:
+    assert "turnwright_inbound_oldest_seconds 0" in shown(stage)
+    received = EventInput.of("inbound.received", InboundReceived(source="shop", kind="order", body="{}"))
+    for stream in ("inbound:shop:ana", "inbound:shop:ben", "inbound:bank"):
+        stage.log.append(StreamId(stream), [received], create=CREATED)
+        stage.pass_time(2_000)
+
+    lines = shown(stage)
+
+    assert 'turnwright_inbound_pending{source="shop"} 2' in lines
+    assert 'turnwright_inbound_pending{source="bank"} 1' in lines
+    (age,) = (line for line in lines if line.startswith("turnwright_inbound_oldest_seconds "))
+    assert 6.0 <= float(age.split()[1]) < 60

@@ -87,3 +87,22 @@ def test_a_collector_that_does_not_answer_is_a_warning(settings: Settings, is_th
 
 def test_without_an_endpoint_no_collector_is_looked_for(settings: Settings) -> None:
     assert "collector" not in _found(settings)
+
+
+def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
+    settings = load_settings(
+        {
+            "TURNWRIGHT_HOME": str(tmp_path),
+            "TURNWRIGHT_SLACK_SIGNING_SECRET": "s" * 32,
+            "TURNWRIGHT_SLACK_BOT_TOKEN": "xoxb-canary",
+            "TURNWRIGHT_GITHUB_LOGIN": "my-bot",
+        }
+    )
+
+    found = _found(settings)
+
+    assert found["slack"].state == "warning"
+    assert "on, webhooks to /webhooks/slack/events; agent default answers" in found["slack"].text
+    assert found["github"].state == "warning"
+    assert "off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET" in found["github"].text
+    assert "canary" not in repr(found)

@@ -184,3 +184,16 @@ def _install_acme(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "from services.llm.offline import OfflineProvider\n\ndef make(model): return OfflineProvider()\n"
     )
     monkeypatch.syspath_prepend(str(site))
+
+
+def test_check_says_which_channels_are_on_and_what_looks_unintended() -> None:
+    slack = {"SLACK_SIGNING_SECRET": "s" * 32, "SLACK_BOT_TOKEN": "xoxb-canary"}
+
+    lines = run("check", **slack).stdout.splitlines()
+    told = json.loads(run("check", "--json", **slack).stdout)["channels"]
+
+    (line,) = (line for line in lines if line.startswith("slack "))
+    assert "on, webhooks to /webhooks/slack/events; agent default answers with the offline model" in line
+    assert any(line.startswith("github ") and "off: not set: TURNWRIGHT_GITHUB_" in line for line in lines)
+    assert (told["slack"]["on"], told["github"]["on"]) == (True, False)
+    assert "canary" not in json.dumps(told)

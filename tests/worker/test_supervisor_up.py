@@ -99,7 +99,9 @@ def test_it_becomes_ready_says_how_to_ask_and_stops_in_time_leaving_nothing(home
         said = [line for line in last if "|" not in line]
         assert said[0].startswith("model offline")
         assert said[1] == "OPENAI_API_KEY found; set TURNWRIGHT_MODEL=openai:<model>"
-        assert said[2] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
+        assert said[2].startswith("slack off: not set: TURNWRIGHT_SLACK_SIGNING_SECRET, ")
+        assert said[3].startswith("github off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET, ")
+        assert said[4] == f'TURNWRIGHT_HOME={home} .venv/bin/turnwright ask "Hello"'
         assert json.loads((home / "run" / "server.json").read_text()) == {"url": f"http://127.0.0.1:{port}"}
         assert run.get("/readyz") == 200
         assert home.stat().st_mode & 0o777 == 0o700

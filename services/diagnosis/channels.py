@@ -1,0 +1,75 @@
+"""Which ways in are open: each channel and other sender on or off, why, and what looks unintended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from services.config import Config
+from services.llm.offline import NAME as OFFLINE
+from services.plugins import models_of
+from services.settings import Settings
+
+
+class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in. `off` says why it is closed, empty when it is open; `path` is where its webhooks go.
+
+    `doubts` are what a person probably did not mean.
+    """
+
+    name: str
+    path: str
+    off: str = ""
+    doubts: tuple[str, ...] = ()
+
+    def told(self, base: str = "") -> str:
+        """On or off, and why; `base` is the address of the server."""
+        return f"off: {self.off}" if self.off else f"on, webhooks to {base}{self.path}"
+
+
+def channel_states(settings: Settings, config: Config) -> tuple[ChannelState, ...]:
+    """Every channel, then every sender of `[[sources]]`, then those whose secret stands alone."""
+    slack, github = settings.slack, settings.github
+    has_slack = bool(slack.signing_secrets) or slack.bot_token is not None
+    has_github = bool(github.webhook_secrets or github.token or github.app_id or github.login)
+    states = [
+        _channel("slack", "/webhooks/slack/events", slack.off, is_begun=has_slack),
+        _channel("github", "/webhooks/github", github.off, is_begun=has_github),
+        *(_source(settings, each.name) for each in config.sources),
+    ]
+    return (*(_doubted(settings, config, each) for each in states), *_alone(settings, config))
+
+
+def _channel(name: str, path: str, off: str, *, is_begun: bool) -> ChannelState:
+    doubts = ("only a part of it is set",) if off and is_begun else ()
+    return ChannelState(name=name, path=path, off=off, doubts=doubts)
+
+
+def _source(settings: Settings, name: str) -> ChannelState:
+    off = "" if settings.sources.get(name) else f"not set: {_variable(name)}"
+    doubts = ("[[sources]] names it, but nobody can sign for it",) if off else ()
+    return ChannelState(name=name, path=f"/webhooks/in/{name}", off=off, doubts=doubts)
+
+
+def _doubted(settings: Settings, config: Config, state: ChannelState) -> ChannelState:
+    if state.off:
+        return state
+    named = {"default", *(route.agent for route in config.routes if route.source == state.name)}
+    agents = sorted(name for name in named if set(models_of(settings, config.agents[name])) == {OFFLINE})
+    if not agents:
+        return state
+    doubt = f"agent {', '.join(agents)} answers with the offline model, which only repeats"
+    return msgspec.structs.replace(state, doubts=(*state.doubts, doubt))
+
+
+def _alone(settings: Settings, config: Config) -> Iterator[ChannelState]:
+    known = {each.name for each in config.sources}
+    for name in sorted(set(settings.sources) - known):
+        off = "no [[sources]] of the configuration has this name"
+        doubts = (f"{_variable(name)} is set, but {off}",)
+        yield ChannelState(name=name, path=f"/webhooks/in/{name}", off=off, doubts=doubts)
+
+
+def _variable(name: str) -> str:
+    return f"TURNWRIGHT_SOURCE_{name.upper().replace('-', '_')}_SECRET"

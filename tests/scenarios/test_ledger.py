@@ -1,0 +1,90 @@
+"""The ledger on the real platform: what Slack sends ends in a state there, and an audit says what does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.slack_requests import event_request, mention
+from tests.fakes.slack_server import SlackServer
+from tests.fakes.slack_workspace import BOT_USER
+from tests.scenarios.cli_calls import Shell
+from tests.scenarios.platform import TOKEN, Platform, Setup, installed_site, running_platform
+from tests.scenarios.slack_talk import ENVIRONMENT, Talk
+from tests.worker.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[SlackServer]:
+    with SlackServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory, slack: SlackServer) -> Iterator[Platform]:
+    setup = Setup(
+        site=installed_site(tmp_path_factory),
+        environment={**ENVIRONMENT, "TURNWRIGHT_SLACK_API_URL": slack.api_url},
+    )
+    with running_platform(tmp_path_factory.mktemp("ledger"), setup) as platform:
+        yield platform
+
+
+@pytest.fixture
+def talk(platform: Platform, slack: SlackServer) -> Talk:
+    return Talk(platform, slack)
+
+
+@pytest.fixture
+def shell(platform: Platform, tmp_path: Path) -> Shell:
+    return Shell(home=tmp_path, variables={"TURNWRIGHT_URL": platform.url, "TURNWRIGHT_API_TOKEN": TOKEN})
+
+
+def deliveries(talk: Talk, query: str = "") -> list[dict[str, Any]]:
+    answer = talk.platform.http.get(f"/api/inbound?{query}")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["deliveries"]
+    return found
+
+
+def test_a_mention_is_routed_and_shown_as_it_came(talk: Talk) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> where does this go?")
+    request = event_request(mention(message))
+
+    talk.deliver(request, request.retried(1))
+
+    talk.wait_replies(message)
+    wait_until(lambda: [each["state"] for each in deliveries(talk)][:1] == ["routed"])
+    newest = deliveries(talk)[0]
+    assert (newest["session"], newest["source"]) == (talk.session(message), "slack")
+    event = talk.platform.http.get(f"/api/sessions/{newest['session']}/events?after={newest['offset'] - 1}")
+    assert event.json()["events"][0]["type"] == "input.received"
+    shown = talk.platform.http.get(f"/api/inbound/{newest['id']}").json()
+    assert shown["body"].encode() == request.body
+    routed = deliveries(talk, "limit=100&state=routed&source=slack")
+    assert [each["session"] for each in routed].count(newest["session"]) == 1
+
+
+def test_an_audit_owes_a_delivery_to_a_paused_session_until_it_is_resumed(talk: Talk, shell: Shell) -> None:
+    first = talk.slack.workspace.say(f"<@{BOT_USER}> begin")
+    talk.deliver(event_request(mention(first)))
+    talk.wait_replies(first)
+    wait_until(lambda: shell.run("audit").status == 0)
+    assert shell.run("pause", talk.session(first)).status == 0
+    second = talk.slack.workspace.say(f"<@{BOT_USER}> go on", thread_ts=first.ts)
+    talk.deliver(event_request(mention(second)))
+
+    wait_until(lambda: [each["wait"]["code"] for each in deliveries(talk, "state=pending")] == ["paused"])
+
+    found = shell.run("audit", "--json")
+    owed = json.loads(found.out)["owed"]
+    assert (found.status, [(each["what"], each["state"]) for each in owed]) == (1, [("delivery", "paused")])
+    assert talk.platform.gauge("turnwright_inbound_pending") == 1
+    assert shell.run("resume", talk.session(first)).status == 0
+    talk.wait_replies(first, 2)
+    wait_until(lambda: shell.run("audit").status == 0)
+    assert talk.platform.gauge("turnwright_inbound_pending") is None

@@ -25,6 +25,7 @@ from services.jobs.relay import Relay
 from services.jobs.wake import HintPort, Wake
 from services.llm.runner import Persona
 from services.logs import get_logger
+from services.outbox.obligations import Obligations
 from services.outbox.replies import Replies
 from services.plugins import check_plugins, models_of, patterns_of
 from services.processors.agent.processor import Agent
@@ -108,6 +109,7 @@ class Engine:
             plugins.processors,
             patterns_of(self.config),
             inbound=[Router(self.sources)],
+            on_demand=[(self._obligations(), Obligations.begins)],
         )
 
     def _agent_config(self, name: str) -> AgentConfig:
@@ -123,6 +125,12 @@ class Engine:
             max_microusd_per_hour=agent.max_microusd_per_hour,
             job_expires_ms=int(self.config.limits.job_expires_s * 1000),
             config_hash=self.config.hash,
+        )
+
+    def _obligations(self) -> Obligations:
+        limits = self.config.limits
+        return Obligations(
+            overdue_ms=int(limits.reply_overdue_s * 1000), gives_up_ms=int(limits.reply_gives_up_s * 1000)
         )
 
     def persona(self, name: str) -> Persona:

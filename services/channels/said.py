@@ -1,8 +1,26 @@
-"""What people read of a letter, wherever they read it."""
+"""What people read in a thread, wherever they read it: letters, and notes about letters that do not come."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from services.channels.contract import Letter
+
+Holdup = Literal["llm", "retry", "tool", "behind", "queued", "faulted"]
+
+_HOLDUPS: dict[Holdup, str] = {
+    "llm": "the model has not answered yet",
+    "retry": "the model can not be had right now, so I ask it again",
+    "tool": "a tool has not come back yet",
+    "behind": "something that came before is not done yet",
+    "queued": "its turn has not begun yet",
+    "faulted": "a part of me stopped and waits for whoever runs me",
+}
+# Why a session is paused, unless a person did it.
+_PAUSES = {
+    "spend": "what may be spent in an hour is used up",
+    "circuit_breaker": "far more happened here than is allowed",
+}
 
 _ENDS = {
     "answered": "I have nothing to say to that.",
@@ -28,3 +46,19 @@ def said(letter: Letter) -> str:
     if not text.strip():
         return ending
     return text if turn.outcome == "answered" else f"{text}\n\n{ending}"
+
+
+def still_working(holdup: Holdup) -> str:
+    """A note on an answer that takes long."""
+    return f"Still working on this: {_HOLDUPS[holdup]}."
+
+
+def gave_up_on(holdup: Holdup) -> str:
+    """A note on an answer that took too long. It may be wrong later: nobody is stopped by it."""
+    return f"I could not answer this in time: {_HOLDUPS[holdup]}. If there is an answer after all, I will post it here."
+
+
+def paused_by(reason: str, session: str) -> str:
+    """A note on a pause for that `reason`, and how it ends; empty for one that a person decided on."""
+    told = _PAUSES.get(reason)
+    return f"I am paused: {told}. I go on after `turnwright resume {session}`." if told else ""

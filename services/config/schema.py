@@ -172,6 +172,12 @@ class Limits(_Table):
     job_expires_s: float = Field(default=3600.0, ge=1, le=604_800)
     """How long a job may take with all its attempts."""
 
+    reply_overdue_s: float = Field(default=600.0, ge=1, le=604_800)
+    """After so long without an answer a thread is told that it takes longer."""
+
+    reply_gives_up_s: float = Field(default=3600.0, ge=1, le=604_800)
+    """So long after that it is told that there may be none."""
+
 
 class Retention(_Table):
     """`[retention]`: how long what is no longer needed is kept."""

@@ -193,6 +193,7 @@ class Replies(Processor[RepliesState]):
             # The note itself: where it was asked for is not known before it is committed.
             note=asked.text[:NOTE_LIMIT],
             reply_to=asked.reply_to,
+            is_status=asked.is_status,
         )
         return queue(state.entries, moment.stream, queued) if asked.text.strip() else ()
 

@@ -38,6 +38,7 @@ class Reader:
         """What a plan over `events` starts from, and who takes part in it. Raises: Unavailable."""
         rows = rows_of(loaded.fields)
         attached = [e.decode(ProcessorAttached).name for e in events if e.type == "processor.attached"]
+        attached += self._registry.begun(rows, events)
         processors = self._registry.of(stream, rows, attached)
         versions = {p.contract.name: p.contract.version for p in processors}
         reading = Reading(

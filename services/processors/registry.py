@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from services.errors import ConfigurationError
 from services.processors.contract import Contract, Processor
 from services.processors.rows import Row
 from services.processors.unit import AnyProcessor
-from services.streams.event import StreamId
+from services.streams.event import Event, StreamId
 from services.streams.keys import INBOUND
 
 GROUP = "turnwright.processors"
@@ -42,7 +42,11 @@ def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProces
 
 class ProcessorRegistry:
     """`builtin` run on every session, `inbound` on every inbound stream; `plugins` where `patterns` (name, stream
-    pattern) or an event say so."""
+    pattern) or an event say so.
+
+    `on_demand` are built in too, and run on a session from the first event on that has work for them: what few
+    sessions need is planned for in no other.
+    """
 
     def __init__(
         self,
@@ -51,8 +55,11 @@ class ProcessorRegistry:
         patterns: Sequence[tuple[str, str]] = (),
         *,
         inbound: Sequence[AnyProcessor] = (),
+        on_demand: Sequence[tuple[AnyProcessor, Callable[[Event], bool]]] = (),
     ) -> None:
         self._builtin, self._inbound = tuple(builtin), tuple(inbound)
+        self._on_demand = {p.contract.name: p for p, _ in on_demand}
+        self._begins = {p.contract.name: begins for p, begins in on_demand}
         self._plugins = dict(plugins or {})
         self._patterns = tuple(patterns)
         unknown = [name for name, _ in patterns if name not in self._plugins]
@@ -64,6 +71,7 @@ class ProcessorRegistry:
     ) -> list[AnyProcessor]:
         """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
         chosen = list(self._inbound if stream.startswith(INBOUND) else self._builtin)
+        chosen += [p for name, p in self._on_demand.items() if name in rows or name in attached]
         names = {p.contract.name for p in chosen}
         for name, plugin in self._plugins.items():
             wanted = name in rows or name in attached or self.matches(name, stream)
@@ -71,9 +79,18 @@ class ProcessorRegistry:
                 chosen.append(plugin)
         return chosen
 
+    def begun(self, rows: Mapping[str, Row], events: Sequence[Event]) -> list[str]:
+        """Those on demand that have not run on the stream before and have work from one of `events` on."""
+        return [
+            name
+            for name, begins in self._begins.items()
+            if name not in rows and any(begins(event) for event in events)
+        ]
+
     def are_builtin(self, processors: Sequence[AnyProcessor]) -> bool:
         """Whether all of `processors` are this project's own."""
-        return all(p in self._builtin or p in self._inbound for p in processors)
+        own = (*self._builtin, *self._inbound, *self._on_demand.values())
+        return all(p in own for p in processors)
 
     def matches(self, name: str, stream: StreamId) -> bool:
         """Whether configuration attaches `name` to `stream`."""
@@ -81,7 +98,8 @@ class ProcessorRegistry:
 
     def all(self) -> dict[str, AnyProcessor]:
         """Every processor this process can run, by name."""
-        return {p.contract.name: p for p in (*self._builtin, *self._inbound)} | self._plugins
+        own = (*self._builtin, *self._inbound, *self._on_demand.values())
+        return {p.contract.name: p for p in own} | self._plugins
 
     @property
     def patterns(self) -> tuple[tuple[str, str], ...]:

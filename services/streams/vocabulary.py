@@ -10,7 +10,12 @@ from typing import Literal
 
 from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled
 from services.streams.payload import Payload, Policy
-from services.streams.thread_events import NoteRequested
+from services.streams.thread_events import (
+    NoteRequested,
+    ObligationNoted,
+    ObligationOpened,
+    ObligationSettled,
+)
 
 TurnOutcome = Literal["answered", "failed", "cancelled", "superseded", "limited"]
 
@@ -358,6 +363,9 @@ SHAPES: dict[str, type[Payload]] = {
     "reply.replay_requested": ReplayRequested,
     "reply.discard_requested": DiscardRequested,
     "reply.note_requested": NoteRequested,
+    "obligation.opened": ObligationOpened,
+    "obligation.noted": ObligationNoted,
+    "obligation.settled": ObligationSettled,
     "inbound.received": InboundReceived,
     "inbound.queued": InboundQueued,
     "inbound.started": JobStarted,

@@ -9,14 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from services.inbound.router import Router
+from services.outbox.obligations import Obligations
+from services.outbox.replies import Replies
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
 from services.processors.contract import EVERYTHING, Contract
+from services.processors.lineage import Lineage
 from services.streams.vocabulary import SHAPES
 from tests.architecture.sources import LUA, PRODUCT, modules, tree
 
-BUILT_IN = (Agent(lambda name: Rules()).contract, Breaker(per_minute=60, burst=100).contract)
+BUILT_IN = (
+    Agent(lambda name: Rules()).contract,
+    Breaker(per_minute=60, burst=100).contract,
+    Lineage.contract,
+    Replies.contract,
+    Obligations.contract,
+    Router.contract,
+)
 # What other programs rely on since the first release.
 STABLE = frozenset(
     {
@@ -35,6 +46,12 @@ STABLE = frozenset(
         "tool.settled",
         "processor.attached",
         "processor.faulted",
+        "reply.queued",
+        "reply.delivered",
+        "reply.uncertain",
+        "reply.failed",
+        "obligation.opened",
+        "obligation.settled",
     }
 )
 FAMILIES = {name.partition(".")[0] for name in SHAPES}

@@ -14,6 +14,7 @@ from services.processors.contract import Contract, StartJob
 from services.processors.plan import Claimer, Plan, Reading, claim_nothing
 from services.processors.planning import plan
 from services.processors.rows import rows_of
+from services.processors.unit import AnyProcessor
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.log import Log
 from services.streams.payload import Policy
@@ -75,8 +76,8 @@ class ListLog(Log):
 class PureSession:
     """A session that the agent runs. Every method is one thing that can happen to it."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules, others: Sequence[AnyProcessor] = ()) -> None:
+        self.rules, self.others = rules, others
         self.now_ms = 1_000_000
         self.events: list[Event] = []
         self.jobs: dict[str, Job] = {}
@@ -98,9 +99,16 @@ class PureSession:
             self.events.append(one.at(len(self.events) + 1, self.now_ms))
         return len(self.events)
 
-    def say(self, policy: Policy, *, text: str = "hello", debounce_ms: int | None = None) -> int:
+    def say(
+        self,
+        policy: Policy,
+        *,
+        text: str = "hello",
+        debounce_ms: int | None = None,
+        reply_to: str | None = None,
+    ) -> int:
         """Somebody says something; its offset."""
-        said = InputReceived(text=text, policy=policy, debounce_ms=debounce_ms)
+        said = InputReceived(text=text, policy=policy, debounce_ms=debounce_ms, reply_to=reply_to)
         return self.append(EventInput.of("input.received", said))
 
     def withdraw(self, n: int) -> int:
@@ -155,7 +163,7 @@ class PureSession:
     def advance(self, *, claims: bool = False, between: EventInput | None = None) -> Plan:
         """Plan and commit; `between` is appended after the plan was made."""
         claimer: Claimer = self._claim if claims else claim_nothing
-        made = plan(self.reading(), [Agent(lambda name: self.rules)], claimer)
+        made = plan(self.reading(), [Agent(lambda name: self.rules), *self.others], claimer)
         # The commit is refused when somebody settled or claimed what it settles; then it is planned anew.
         for ended in made.settles:
             row = self.jobs[ended.id]

@@ -25,9 +25,13 @@ import redis
 
 from deploy.embedded import EmbeddedStore, record_stores
 from deploy.guard import die_with_parent
+from services.inbound.router import Router
+from services.outbox.obligations import Obligations
+from services.outbox.replies import Replies
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
+from services.processors.lineage import Lineage
 from services.streams.admission import SHARDS
 from services.streams.keys import Keys
 from tests.fakes.store_proxy import StoreProxy
@@ -49,7 +53,14 @@ TIMINGS = {
 STOP_S = 12.0
 # What the environment of whoever runs the tests must not decide.
 FOREIGN = ("TURNWRIGHT_", "OPENAI_", "ANTHROPIC_", "ACME_")
-BUILT_IN = (Agent(lambda name: Rules()), Breaker(per_minute=6000, burst=50_000))
+BUILT_IN = (
+    Agent(lambda name: Rules()),
+    Breaker(per_minute=6000, burst=50_000),
+    Lineage(),
+    Replies(),
+    Obligations(overdue_ms=1, gives_up_ms=1),
+    Router({}),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

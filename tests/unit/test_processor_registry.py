@@ -8,10 +8,14 @@ import pytest
 
 from services.errors import ConfigurationError
 from services.processors.contract import Processor
-from services.processors.registry import GROUP, installed
+from services.processors.registry import GROUP, ProcessorRegistry, installed
+from services.processors.rows import Row
+from services.streams.event import EventInput, StreamId
+from services.streams.vocabulary import StreamPaused
 from tests.fakes.puppet import Puppet, Seen
 
 HERE = "tests.unit.test_processor_registry"
+S = StreamId("s")
 puppet = Puppet
 
 
@@ -54,3 +58,21 @@ def test_what_is_no_processor_of_its_name_is_refused_by_that_name(name: str, tar
     [problem] = refused.value.problems
     assert name in problem
     assert "hunter2" not in problem
+
+
+def test_what_runs_on_demand_runs_from_the_first_event_on_that_has_work_for_it() -> None:
+    registry = ProcessorRegistry([], on_demand=[(Puppet(), lambda event: event.type == "stream.paused")])
+    [quiet, call] = (
+        EventInput.of(type, StreamPaused(reason="r")).at(offset, 0)
+        for offset, type in enumerate(("stream.resumed", "stream.paused"), start=1)
+    )
+    rows = {"puppet": Row(version=1)}
+
+    assert registry.begun({}, [quiet]) == []
+    assert registry.begun({}, [quiet, call]) == ["puppet"]
+    assert registry.begun(rows, [quiet, call]) == []
+    assert registry.of(S, {}) == []
+    [begun], [running] = registry.of(S, {}, ["puppet"]), registry.of(S, rows)
+    assert begun is running
+    assert registry.are_builtin([begun])
+    assert "puppet" in registry.all()

@@ -1,0 +1,216 @@
+"""What a session owes to threads, as the processor `obligations` remembers it: addresses, offsets and times. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from services.outbox.entries import CALLBACK, number_of
+from services.streams.event import Event
+from services.streams.thread_events import (
+    ObligationEnd,
+    ObligationNoted,
+    ObligationOpened,
+    ObligationSettled,
+)
+from services.streams.vocabulary import (
+    InputReceived,
+    InputWithdrawn,
+    ProcessorFaulted,
+    ProcessorUnparked,
+    ReplyQueued,
+    ReplySettled,
+    TurnSettled,
+    TurnStarted,
+)
+
+# A state has its bounds. Who comes on top is answered too, but not told that it takes longer.
+MOST_WAITING = 1_000
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """One input without an answer, since `since`. `is_asked`: it is of the turn that runs.
+
+    `is_open`: its obligation is in the log. `noted_at` is when its thread was told that it takes longer. Epoch ms.
+    """
+
+    since: int
+    is_open: bool = False
+    is_asked: bool = False
+    noted_at: int = 0
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True):
+    """Open obligations that came to an end, which is to be written down; `entry` is the number of the reply."""
+
+    inputs: tuple[int, ...]
+    how: ObligationEnd
+    reason: str = ""
+    entry: int = 0
+
+
+class Owing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`waiting`: by thread, the inputs without an answer; `replying`: by entry of the outbox, those it answers.
+
+    `doing` is what the turn that runs waits for; `faulted` are parked processors; `paused_at` is 0 unless paused.
+    """
+
+    waiting: dict[str, dict[int, Waiting]] = {}
+    replying: dict[int, tuple[int, ...]] = {}
+    ended: tuple[Ended, ...] = ()
+    doing: Literal["", "llm", "retry", "tool"] = ""
+    faulted: tuple[str, ...] = ()
+    paused_at: int = 0
+
+
+def reduce(state: Owing, event: Event) -> Owing:
+    """The state after `event`."""
+    match event.type:
+        case "input.received":
+            return _received(state, event)
+        case "input.withdrawn":
+            return _given_up(state, (event.decode(InputWithdrawn).input,), "withdrawn")
+        case "turn.started":
+            asked = _with(state, doing="llm")
+            return _changed(asked, event.decode(TurnStarted).inputs, is_asked=True)
+        case "turn.settled":
+            return _turn_settled(state, event.decode(TurnSettled))
+        case "llm.requested" | "llm.started":
+            return _with(state, doing="llm")
+        case "llm.attempt_failed":
+            return _with(state, doing="retry")
+        case "tool.requested":
+            return _with(state, doing="tool")
+        case "reply.queued":
+            return _reply_queued(state, event.decode(ReplyQueued))
+        case "reply.delivered" | "reply.uncertain" | "reply.failed":
+            return _reply_settled(state, event)
+        case "obligation.opened":
+            return _changed(state, event.decode(ObligationOpened).inputs, is_open=True)
+        case "obligation.noted":
+            noted = event.decode(ObligationNoted)
+            return _changed(state, noted.inputs, noted_at=event.created_at)
+        case "obligation.settled":
+            return _settled(state, event.decode(ObligationSettled))
+        case _:
+            return _governed(state, event)
+
+
+def _received(state: Owing, event: Event) -> Owing:
+    said = event.decode(InputReceived)
+    if said.reply_to is None or said.policy == "silent":
+        return state
+    if sum(map(len, state.waiting.values())) >= MOST_WAITING:
+        return state
+    thread = {**state.waiting.get(said.reply_to, {}), event.offset: Waiting(event.created_at)}
+    return _with(state, waiting={**state.waiting, said.reply_to: thread})
+
+
+def _turn_settled(state: Owing, settled: TurnSettled) -> Owing:
+    # A superseded turn lists none of its inputs: they are asked anew.
+    unasked = {
+        thread: {
+            n: msgspec.structs.replace(one, is_asked=False) if one.is_asked else one
+            for n, one in inputs.items()
+        }
+        for thread, inputs in state.waiting.items()
+    }
+    state = _with(state, waiting=unasked, doing="")
+    return _given_up(state, settled.inputs, "cancelled") if settled.outcome == "cancelled" else state
+
+
+def _reply_queued(state: Owing, queued: ReplyQueued) -> Owing:
+    if queued.channel == CALLBACK or not queued.inputs:
+        return state
+    inputs = _open(state, queued.inputs)
+    state = _without(state, queued.inputs)
+    return _with(state, replying={**state.replying, number_of(queued.job): inputs}) if inputs else state
+
+
+def _reply_settled(state: Owing, event: Event) -> Owing:
+    settled = event.decode(ReplySettled)
+    n = number_of(settled.job)
+    inputs = state.replying.get(n)
+    if inputs is None:
+        return state
+    how: ObligationEnd = "failed"
+    if event.type != "reply.failed":
+        how = "replied" if event.type == "reply.delivered" else "uncertain"
+    ended = Ended(inputs, how, settled.error, n)
+    left = {entry: one for entry, one in state.replying.items() if entry != n}
+    return _with(state, replying=left, ended=(*state.ended, ended))
+
+
+def _given_up(state: Owing, inputs: tuple[int, ...], reason: str) -> Owing:
+    ended = _open(state, inputs)
+    state = _without(state, inputs)
+    return _with(state, ended=(*state.ended, Ended(ended, "ignored", reason))) if ended else state
+
+
+def _settled(state: Owing, settled: ObligationSettled) -> Owing:
+    state = _without(state, settled.inputs)
+    return _with(state, ended=tuple(one for one in state.ended if one.inputs != settled.inputs))
+
+
+def _governed(state: Owing, event: Event) -> Owing:
+    """What people, limits and faults do to the whole session."""
+    match event.type:
+        case "stream.paused":
+            return state if state.paused_at else _with(state, paused_at=event.created_at)
+        case "stream.resumed":
+            return _resumed(state, event.created_at)
+        case "processor.faulted":
+            name = event.decode(ProcessorFaulted).name
+            return _with(state, faulted=(*(one for one in state.faulted if one != name), name))
+        case "processor.resumed" | "processor.skipped":
+            name = event.decode(ProcessorUnparked).name
+            return _with(state, faulted=tuple(one for one in state.faulted if one != name))
+        case _:
+            return state
+
+
+def _resumed(state: Owing, now: int) -> Owing:
+    """Nobody was kept waiting while the session was paused: all times move on by that long."""
+    pause = now - state.paused_at if state.paused_at else 0
+    later = {
+        thread: {
+            n: msgspec.structs.replace(
+                one, since=one.since + pause, noted_at=one.noted_at + pause if one.noted_at else 0
+            )
+            for n, one in inputs.items()
+        }
+        for thread, inputs in state.waiting.items()
+    }
+    return _with(state, waiting=later, paused_at=0)
+
+
+def _open(state: Owing, inputs: Iterable[int]) -> tuple[int, ...]:
+    """Those of `inputs` that wait under an obligation that is in the log."""
+    known = {n for waiting in state.waiting.values() for n, one in waiting.items() if one.is_open}
+    return tuple(n for n in inputs if n in known)
+
+
+def _without(state: Owing, inputs: Iterable[int]) -> Owing:
+    gone = set(inputs)
+    left = (
+        (thread, {n: one for n, one in waiting.items() if n not in gone})
+        for thread, waiting in state.waiting.items()
+    )
+    return _with(state, waiting={thread: waiting for thread, waiting in left if waiting})
+
+
+def _changed(state: Owing, inputs: Iterable[int], **changes: object) -> Owing:
+    wanted = set(inputs)
+    changed = {
+        thread: {
+            n: msgspec.structs.replace(one, **changes) if n in wanted else one for n, one in waiting.items()
+        }
+        for thread, waiting in state.waiting.items()
+    }
+    return _with(state, waiting=changed)
+
+
+def _with(state: Owing, **changes: object) -> Owing:
+    return msgspec.structs.replace(state, **changes)

@@ -17,6 +17,7 @@ from services.diagnosis.roles import read_roles
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import Explainer, WorkerCensus
 from services.faults import Faults
+from services.inbound.answering import Answering
 from services.inbound.registry import sources_of
 from services.inbound.router import Router
 from services.jobs.census import Census
@@ -103,7 +104,7 @@ class Engine:
         plugins = check_plugins(settings, self.config)
         self.tools, self.providers = plugins.tools, plugins.providers
         self.accounts = Accounts(settings)
-        self.sources = sources_of(settings, self.config, self.accounts)
+        self.sources = sources_of(settings, self.config, self.accounts, Answering(self.store, self.keys))
         self.registry = ProcessorRegistry(
             [self.agent, breaker, Lineage(), Replies()],
             plugins.processors,

@@ -8,6 +8,7 @@ from functools import partial
 from services.channels.registry import channels_of
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
+from services.inbound.commands import Commands
 from services.inbound.routes import Routes
 from services.jobs.claims import Claim, Claims
 from services.jobs.incarnation import REVOKED_EXIT, Heartbeat, Lease, host_id, is_proven_dead
@@ -156,6 +157,7 @@ class WorkerEngine(Engine):
             self.sources,
             self.sessions().controls,
             self.running,
+            commands=Commands(self.log, self.explainer),
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,

@@ -13,6 +13,7 @@ from deploy.cli import output
 from deploy.cli.asking import Answer, Withdrawn
 from deploy.cli.live import follow
 from deploy.cli.server import Failed, Misused, Query, Server, check_session, find_server, session_path
+from services.diagnosis.wording import why_text
 from services.sessions.values import (
     Accepted,
     Answered,
@@ -263,14 +264,7 @@ def _show_event(event: EventView, *, as_json: bool) -> None:
 
 
 def _why_text(told: Why) -> str:
-    if told.wait is None:
-        return told.status
-    since = f", since {output.clock(told.wait.since)}" if told.wait.since else ""
-    until = f", until {output.clock(told.wait.until)}" if told.wait.until else ""
-    text = told.wait.text
-    # Most reasons begin with the status: saying it twice helps nobody.
-    named = text if text.startswith(told.status) else f"{told.status}: {text}"
-    return f"{named}{since}{until}"
+    return why_text(told.status, told.wait, clock=output.clock)
 
 
 def _standing(processor: ProcessorView) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.errors import NotFound, TooLarge
+from services.inbound.answering import Answering
 from services.inbound.contract import Answer, Arrived, Request, Source, Sources
 from services.streams.event import EventInput
 from services.streams.log import Log
@@ -23,6 +24,7 @@ class Capture:
 
     def __init__(self, log: Log, sources: Sources, counters: Counters) -> None:
         self._log, self._sources, self._counters = log, sources, counters
+        self._answering = Answering(log.store, log.keys)
 
     def source(self, name: str) -> Source:
         """The source of that name. Raises: NotFound, SourceOff."""
@@ -45,10 +47,13 @@ class Capture:
         if isinstance(arrived, Answer):
             return arrived
         self._keep(arrived)
-        return None
+        return Answer(body=arrived.answer) if arrived.answer else None
 
     def _keep(self, arrived: Arrived) -> None:
         event = EventInput.of("inbound.received", arrived.received, key=arrived.key or None)
+        if arrived.answer_at:
+            # First this: whoever acts on the delivery finds it.
+            self._answering.keep(arrived.stream, arrived.key, arrived.answer_at)
         created = StreamCreated(source=arrived.received.source)
         done = self._log.append(
             arrived.stream,

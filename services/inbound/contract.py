@@ -5,7 +5,7 @@ A request is verified and read where it arrives; what it means is decided downst
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -36,11 +36,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a request: in `stream`, once for all that come with the same `key`."""
+    """What is kept of a request: in `stream`, once for all that come with the same `key`.
+
+    `answer` is what it is acknowledged with, JSON. `answer_at` takes another answer for a while: an address that is
+    as secret as a token, and no part of what is kept.
+    """
 
     stream: StreamId
     key: str
     received: InboundReceived
+    answer: bytes = b""
+    answer_at: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery does in `session`. `key` finds what was said before, to change it or take it back.
+    """What a delivery does in `session`; a command that names none means the one last spoken to in that place.
 
     Only if the session `is_there`, unless it begins one.
     """
@@ -74,6 +80,22 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
     input: InputReceived
     key: str
+
+
+class Commanded(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody, `by`, gives a command of `services.inbound.commands`; once for all with the same `key`.
+
+    It is answered in the thread `reply_to`, or through `respond`, which raises DeliveryError; `begin` shows that it
+    was heard. `refusal`: why it must not be done.
+    """
+
+    word: str
+    key: str
+    by: str
+    refusal: str = ""
+    reply_to: str = ""
+    begin: Callable[[], None] | None = None
+    respond: Callable[[str], None] | None = None
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -111,8 +133,8 @@ class Source(Protocol):
 
     def compose(
         self, queued: InboundQueued, received: InboundReceived, sending: Sending, *, is_first: bool
-    ) -> Said | Dropped:
-        """The input that it is; what has to be asked outside is asked within `sending`.
+    ) -> Said | Commanded | Dropped:
+        """The input or the command that it is; what has to be asked outside is asked within `sending`.
 
         `is_first`: the session begins with it. Raises: NotYet, DeliveryError, Unavailable, Overloaded.
         """

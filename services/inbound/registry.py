@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.channels.accounts import Accounts
 from services.config import Config
+from services.inbound.answering import Answering
 from services.inbound.contract import Source, Sources
 from services.inbound.rules import Rules
 from services.inbound.slack import DEBOUNCE_MS as SLACK_DEBOUNCE_MS
@@ -13,12 +14,13 @@ from services.inbound.standard import StandardSource
 from services.settings import Settings
 
 
-def sources_of(settings: Settings, config: Config, accounts: Accounts) -> Sources:
+def sources_of(settings: Settings, config: Config, accounts: Accounts, answering: Answering) -> Sources:
     """Every source by name; those that are off say why."""
     slack = SlackSource(
         settings.slack,
         Rules("slack", config.routes, config.agents, usual=SLACK_USUAL, debounce_ms=SLACK_DEBOUNCE_MS),
         accounts.slack,
+        answering,
     )
     others = [
         StandardSource(

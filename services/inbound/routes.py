@@ -12,7 +12,8 @@ import msgspec
 from services.channels.contract import DeliveryError
 from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Overloaded, StreamPaused
 from services.faults import Faults
-from services.inbound.contract import Dropped, NotYet, Said, Source, Sources
+from services.inbound.commands import Commands
+from services.inbound.contract import Commanded, Dropped, NotYet, Said, Source, Sources
 from services.inbound.router import NO_SOURCE
 from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
@@ -41,7 +42,7 @@ PAUSED_S = 5.0
 
 
 class Routes:
-    """Runs deliveries of inbound streams. `controls` changes what was said before."""
+    """Runs deliveries of inbound streams. `controls` changes what was said before, `commands` are given in threads."""
 
     def __init__(
         self,
@@ -50,13 +51,14 @@ class Routes:
         controls: Controls,
         running: Running,
         *,
+        commands: Commands,
         terms: Terms,
         may_start: Callable[[], bool],
         faults: Faults,
         spans: RunSpans | None = None,
     ) -> None:
         self._log, self._sources, self._controls, self._running = log, sources, controls, running
-        self._terms, self._may_start = terms, may_start
+        self._commands, self._terms, self._may_start = commands, terms, may_start
         self._faults, self._spans = faults, spans or RunSpans()
         self._deadlines = Deadlines()
 
@@ -106,22 +108,29 @@ class Routes:
         )
 
     def _taken(self, task: _Task) -> Result:
-        return self._say(task) if task.queued.does == "say" else self._change(task)
+        match task.queued.does:
+            case "say":
+                return self._say(task)
+            case "command":
+                return self._command(task)
+            case _:
+                return self._change(task)
 
     def _say(self, task: _Task) -> Result:
         """Into the session that is there, which most are; else into a new one, if the delivery may begin one."""
-        try:
+        queued = task.queued
+        if self._log.head(StreamId(queued.session)):
             return self._said(task, create=None)
-        except NotFound:
-            if task.queued.is_there:
-                return _settled(task.queued, "ignored", "not_our_thread")
-        created = StreamCreated(agent=task.queued.agent, source=task.received.source)
+        if queued.is_there:
+            # Before anybody outside is asked: most of what is said in a channel is not meant for us.
+            return _settled(queued, "ignored", "not_our_thread")
+        created = StreamCreated(agent=queued.agent, source=task.received.source)
         return self._said(task, create=EventInput.of("stream.created", created))
 
     def _said(self, task: _Task, *, create: EventInput | None) -> Result:
         queued, composed = task.queued, task.compose(is_first=create is not None)
-        if isinstance(composed, Dropped):
-            return _settled(queued, "dropped", composed.reason)
+        if not isinstance(composed, Said):
+            return _not_said(queued, composed)
         event = EventInput.of("input.received", composed.input, key=composed.key)
         done = self._log.append(
             StreamId(queued.session),
@@ -132,6 +141,14 @@ class Routes:
             existing_wins=True,
         )
         return _settled(queued, "routed", offset=done.offsets[0])
+
+    def _command(self, task: _Task) -> Result:
+        queued, composed = task.queued, task.compose(is_first=False)
+        if not isinstance(composed, Commanded):
+            return _not_said(queued, composed)
+        done = self._commands.run(queued, composed)
+        known = msgspec.structs.replace(queued, session=done.session)
+        return _settled(known, done.state, done.reason, offset=done.offset)
 
     def _change(self, task: _Task) -> Result:
         queued, session = task.queued, StreamId(task.queued.session)
@@ -144,8 +161,8 @@ class Routes:
                 done = self._controls.withdraw(session, offset)
             else:
                 composed = task.compose(is_first=False)
-                if isinstance(composed, Dropped):
-                    return _settled(queued, "dropped", composed.reason)
+                if not isinstance(composed, Said):
+                    return _not_said(queued, composed)
                 done = self._controls.replace(session, offset, composed.input.text)
         except (Invalid, NotFound, NotPending, WrongState):
             return _settled(queued, "ignored", "can_not_be_changed")
@@ -162,7 +179,7 @@ class _Task(msgspec.Struct, frozen=True):
     received: InboundReceived
     attempt: Attempt
 
-    def compose(self, *, is_first: bool) -> Said | Dropped:
+    def compose(self, *, is_first: bool) -> Said | Commanded | Dropped:
         return self.source.compose(self.queued, self.received, self.attempt, is_first=is_first)
 
 
@@ -187,6 +204,11 @@ def _queued(events: Iterator[Event], job: JobId) -> tuple[Event, InboundQueued]:
         if event.type == "inbound.queued" and (found := event.decode(InboundQueued)).job == job:
             return event, found
     raise Defect(f"job {job} has nothing to deliver")
+
+
+def _not_said(queued: InboundQueued, composed: Said | Commanded | Dropped) -> Settled:
+    reason = composed.reason if isinstance(composed, Dropped) else "of_another_kind"
+    return _settled(queued, "dropped", reason)
 
 
 def _settled(queued: InboundQueued, state: InboundState, reason: str = "", *, offset: int = 0) -> Settled:

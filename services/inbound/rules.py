@@ -51,7 +51,7 @@ class Rules:
 
     def order(self, subject: Subject, *, does: Does = "say", is_there: bool = False) -> Order | Ignored:
         """What the first route that fits makes of `subject`."""
-        route = next((each for each in self._routes if _fits(each, subject)), None)
+        route = self._route(subject, any_text=does == "command")
         if route is None:
             return Ignored("no_route")
         if route.ignore:
@@ -70,17 +70,21 @@ class Rules:
 
     def may_command(self, subject: Subject) -> bool:
         """Whether the author may stop, retry and reset what happens in a thread."""
-        route = next((each for each in self._routes if _fits(each, subject)), None)
-        return route is not None and (not route.commands or subject.author in route.commands)
+        route = self._route(subject, any_text=True)
+        return route is not None and (not route.commands or _matches(route.commands, subject.author))
+
+    def _route(self, subject: Subject, *, any_text: bool) -> RouteConfig | None:
+        """The first that fits; `any_text`: whatever text it wants, as a command is none of what it is about."""
+        return next((each for each in self._routes if _fits(each, subject, any_text=any_text)), None)
 
 
-def _fits(route: RouteConfig, subject: Subject) -> bool:
+def _fits(route: RouteConfig, subject: Subject, *, any_text: bool) -> bool:
     return (
         (not route.events or subject.event in route.events)
         and _matches(route.places, subject.place)
         and _matches(route.authors, subject.author)
         and _matches(route.labels, subject.label)
-        and (route.text is None or re.search(route.text, subject.text) is not None)
+        and (any_text or route.text is None or re.search(route.text, subject.text) is not None)
     )
 
 

@@ -1,31 +1,40 @@
-"""Slack as a source: mentions, direct messages, replies in our threads, what is edited and taken back."""
+"""Slack as a source: mentions, direct messages, replies in our threads, what is edited and taken back, commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import msgspec
 
 from services.channel_settings import SlackSettings
 from services.channels.contract import Sending
+from services.channels.slack import buttons
 from services.channels.slack.client import SlackClient
-from services.channels.slack.content import content_of, mentioned, readable
+from services.channels.slack.content import content_of, mentioned
 from services.channels.slack.events import Arrival, read_event
 from services.channels.slack.facts import Earlier, Identity, People, identity, so_far
 from services.channels.slack.payloads import Unreadable
 from services.channels.slack.signature import verify
 from services.errors import Invalid
-from services.inbound.contract import Answer, Arrived, Dropped, Ignored, Order, Request, Said
+from services.inbound.answering import Answering
+from services.inbound.contract import Answer, Arrived, Commanded, Dropped, Ignored, Order, Request, Said
 from services.inbound.rules import Rules, Subject
+from services.inbound.slack_forms import COMMAND, INTERACTION, Given, arrived_of, blocks_of, given_by
+from services.inbound.slack_words import command_of, key_of, subject_of, told_of
+from services.streams.event import StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived
+from services.streams.keys import stream_of
 from services.streams.vocabulary import InputReceived
 
 MOST_BYTES = 1_048_576
 # Most people say a thing in several messages.
 DEBOUNCE_MS = 300
 USUAL = frozenset({"mention", "direct", "reply"})
+MAY_NOT = "Only some people may give commands here, and you are not among them: ask who runs me."
+ELSEWHERE = "That thread is in another channel: ask there."
 _KEPT_HEADERS = ("x-slack-retry-num", "x-slack-retry-reason")
+_FORMS = frozenset({COMMAND, INTERACTION})
 # What is nothing that anybody said to us, and why.
 _SILENT = {
     "assistant_started": "nothing_said",
@@ -37,14 +46,19 @@ _SILENT = {
 
 
 class SlackSource:
-    """What the events URL receives, of one workspace: the one that `client()` speaks in."""
+    """What the three addresses for Slack receive, of one workspace: the one that `client()` speaks in.
+
+    `answering` knows where forms are answered.
+    """
 
     name = "slack"
     most_bytes = MOST_BYTES
 
-    def __init__(self, settings: SlackSettings, rules: Rules, client: Callable[[], SlackClient]) -> None:
+    def __init__(
+        self, settings: SlackSettings, rules: Rules, client: Callable[[], SlackClient], answering: Answering
+    ) -> None:
         self._secrets, self.off = settings.signing_secrets, settings.off
-        self._rules, self._client = rules, client
+        self._rules, self._client, self._answering = rules, client, answering
         self._identity: Identity | None = None
 
     def verify(self, request: Request) -> None:
@@ -53,6 +67,8 @@ class SlackSource:
 
     def read(self, request: Request) -> Arrived | Answer:
         """See `Source`."""
+        if request.path != "events":
+            return arrived_of(request)
         arrival = read_event(request.body)
         if isinstance(arrival, Unreadable):
             raise Invalid("body", f"is no event of Slack's ({arrival.reason})")
@@ -69,31 +85,50 @@ class SlackSource:
 
     def decide(self, received: InboundReceived) -> Order | Ignored:
         """See `Source`."""
+        if received.kind in _FORMS:
+            return _form_order(given_by(received))
         arrival = _arrival(received)
         if arrival.kind in _SILENT:
             return Ignored(_SILENT[arrival.kind])
         if arrival.session is None:
             return Ignored("no_thread")
-        if _is_own(arrival):
+        if arrival.is_own:
             return Ignored("own")
-        is_called = bool(arrival.bot_user) and arrival.bot_user in mentioned(arrival.text)
-        subject = _subject(arrival, is_called=is_called)
+        subject = _subject(arrival)
+        is_reply = subject.event == "reply"
         match arrival.kind:
             case "deleted":
                 return self._rules.order(subject, does="withdraw", is_there=True)
             case "edited":
-                return self._rules.order(subject, does="edit", is_there=subject.event == "reply")
+                return self._rules.order(subject, does="edit", is_there=is_reply)
+            case _ if command_of(arrival):
+                return self._rules.order(subject, does="command", is_there=is_reply)
             case _:
-                return self._rules.order(subject, is_there=subject.event == "reply")
+                return self._rules.order(subject, is_there=is_reply)
 
     def compose(
         self, queued: InboundQueued, received: InboundReceived, sending: Sending, *, is_first: bool
-    ) -> Said | Dropped:
+    ) -> Said | Commanded | Dropped:
         """See `Source`. Only of our own workspace; a thread that we come into late is read so far."""
+        if received.kind in _FORMS:
+            return self._by_form(queued, received, sending)
         arrival = _arrival(received)
-        address = arrival.address
-        if address is None or self._me(sending).team != arrival.team:
+        if self._me(sending).team != arrival.team:
             return Dropped("other_workspace")
+        if queued.does == "command":
+            return self._by_word(arrival)
+        return self._said(queued, arrival, sending, is_first=is_first)
+
+    def key_of(self, received: InboundReceived) -> str:
+        """See `Source`."""
+        return key_of(_arrival(received))
+
+    def _said(
+        self, queued: InboundQueued, arrival: Arrival, sending: Sending, *, is_first: bool
+    ) -> Said | Dropped:
+        address = arrival.address
+        if address is None:
+            return Dropped("no_thread")
         earlier: Sequence[Earlier] = ()
         if is_first and arrival.thread_ts and arrival.thread_ts != arrival.ts:
             earlier = so_far(self._client(), address, arrival.ts, sending)
@@ -103,18 +138,55 @@ class SlackSource:
         if not text:
             return Dropped("nothing_said")
         said = InputReceived(
-            text="\n\n".join([*_told(earlier, names), text]),
+            text="\n\n".join(each for each in (told_of(earlier, names), text) if each),
             policy=queued.policy,
             debounce_ms=queued.debounce_ms,
             source=self.name,
-            author=names.get(arrival.author, arrival.author),
+            author=names.get(arrival.author, arrival.author or arrival.bot),
             reply_to=address.encode(),
         )
-        return Said(input=said, key=_key(arrival))
+        return Said(input=said, key=key_of(arrival))
 
-    def key_of(self, received: InboundReceived) -> str:
-        """See `Source`."""
-        return _key(_arrival(received))
+    def _by_word(self, arrival: Arrival) -> Commanded:
+        may = self._rules.may_command(_subject(arrival))
+        return Commanded(
+            word=command_of(arrival),
+            key=f"{key_of(arrival)}:{arrival.event_id}" if arrival.kind == "stopped" else key_of(arrival),
+            by=f"slack:{arrival.author}",
+            refusal="" if may else MAY_NOT,
+            reply_to=arrival.address.encode() if arrival.address else "",
+        )
+
+    def _by_form(
+        self, queued: InboundQueued, received: InboundReceived, sending: Sending
+    ) -> Commanded | Dropped:
+        given = given_by(received)
+        if given is None or self._me(sending).team != given.team:
+            return Dropped("other_workspace")
+        subject = Subject(
+            event="direct" if given.channel.startswith("D") else "mention",
+            place=given.channel,
+            thread=StreamId(queued.session),
+            author=given.author,
+        )
+        refusal = ELSEWHERE if given.is_elsewhere else ""
+        if not self._rules.may_command(subject):
+            refusal = MAY_NOT
+        at = self._answering.find(stream_of(queued.job), given.key)
+        command = Commanded(word=given.word, key=given.key, by=f"slack:{given.author}", refusal=refusal)
+        client = self._client()
+        if not at:
+            return command
+        if not given.is_button or refusal:
+            return msgspec.structs.replace(
+                command, respond=lambda text: buttons.whisper(client, at, text, sending)
+            )
+        kept = blocks_of(received)
+
+        def replace(text: str) -> None:
+            buttons.replace(client, at, text, sending, kept=kept)
+
+        return msgspec.structs.replace(command, begin=lambda: replace("One moment\u2026"), respond=replace)
 
     def _me(self, sending: Sending) -> Identity:
         if self._identity is None:
@@ -131,45 +203,12 @@ def _arrival(received: InboundReceived) -> Arrival:
     return Arrival(kind="other") if isinstance(found, Unreadable) else found
 
 
-def _is_own(arrival: Arrival) -> bool:
-    by_app = bool(arrival.app) and arrival.app == arrival.app_id
-    return by_app or (bool(arrival.author) and arrival.author == arrival.bot_user)
+def _subject(arrival: Arrival) -> Subject:
+    is_called = bool(arrival.bot_user) and arrival.bot_user in mentioned(arrival.text)
+    return subject_of(arrival, is_called=is_called)
 
 
-def _subject(arrival: Arrival, *, is_called: bool) -> Subject:
-    return Subject(
-        event=_event(arrival, is_called=is_called),
-        place=arrival.channel,
-        thread=arrival.session or arrival.stream,
-        author=arrival.author or arrival.bot,
-        is_bot=bool(arrival.bot) or arrival.kind == "bot",
-        text=arrival.text,
-        parts={
-            "team": arrival.team,
-            "channel": arrival.channel,
-            "thread": arrival.thread_ts or arrival.ts,
-            "author": arrival.author,
-        },
-    )
-
-
-def _event(arrival: Arrival, *, is_called: bool) -> str:
-    """The word that routes have for it. A mention comes as a message too, whichever is first."""
-    if arrival.kind == "mention" or is_called:
-        return "mention"
-    if arrival.channel_type == "im":
-        return "direct"
-    return "reply" if arrival.thread_ts and arrival.thread_ts != arrival.ts else "message"
-
-
-def _key(arrival: Arrival) -> str:
-    return f"slack:{arrival.team}:{arrival.channel}:{arrival.ts}"
-
-
-def _told(earlier: Sequence[Earlier], names: Mapping[str, str]) -> list[str]:
-    """What was said before we came in, as what it is: words of others, told to us."""
-    lines = [f"@{names.get(each.author, each.author)}: {readable(each.text, names)}" for each in earlier]
-    if not lines:
-        return []
-    quoted = "\n".join(f"> {line}" for said in lines for line in said.splitlines())
-    return [f"Earlier in this thread:\n{quoted}"]
+def _form_order(given: Given | None) -> Order | Ignored:
+    if given is None:
+        return Ignored("unknown_action")
+    return Order(session=given.session, does="command", is_there=True)

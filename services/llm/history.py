@@ -110,16 +110,18 @@ class _Window:
         self._inputs = set(asked.inputs)
         self._changed: dict[int, int] = {}
         self._whole = asked.turn + 1
+        self.forgotten = 0
         self.floor = min(asked.inputs, default=0)
         self.tokens = self.marked = 0
 
     def is_enough(self, lowest: int) -> bool:
         began = self._whole <= self._asked.turn
-        return lowest <= 1 or (began and self.tokens > self._keep and lowest <= self.floor)
+        is_full = bool(self.forgotten) or self.tokens > self._keep
+        return lowest <= 1 or (began and is_full and lowest <= self.floor)
 
     def is_short(self, lowest: int) -> bool:
         """Whether a turn that no earlier cut left out is not whole, so that it is left out now."""
-        return lowest > 1 and self._whole > max(1, self.marked)
+        return lowest > 1 and not self.forgotten and self._whole > max(1, self.marked)
 
     def see(self, event: Event) -> None:
         match event.type:
@@ -138,6 +140,8 @@ class _Window:
                 self._count(len(event.decode(ToolSettled).result))
             case "history.windowed" if not self.marked:
                 self.marked = event.decode(HistoryWindowed).first_turn
+            case "history.forgotten" if not self.forgotten:
+                self.forgotten = event.offset
 
     def _turn(self, began: TurnStarted) -> None:
         if began.turn == self._asked.turn or (began.turn < self._asked.turn and self.tokens <= self._keep):
@@ -164,6 +168,8 @@ def build(log: Past, stream: StreamId, asked: LLMRequested, context_tokens: int)
     window = _Window(asked, keep)
     events = _read_back(log, stream, window)
     blocks, texts = _fold(events, asked)
+    # Who asks is answered, whatever was forgotten after it was said.
+    blocks = [b for b in blocks if b.offset > window.forgotten or b.turn == asked.turn]
     kept = [b for b in blocks if not b.turn or b.turn >= window.marked]
     first = 0
     if window.is_short(events[0].offset) or sum(block.tokens(texts) for block in kept) > keep:
@@ -200,18 +206,20 @@ def _fold(events: Sequence[Event], asked: LLMRequested) -> tuple[list[_Block], d
     """The blocks, oldest first, and the newest texts of inputs that were not withdrawn."""
     blocks: list[_Block] = []
     texts: dict[int, str] = {}
+    inputs: dict[int, InputReceived] = {}
     by_turn: dict[int, _Block] = {}
     by_job: dict[str, _Block] = {}
     for event in events:
         match event.type:
             case "input.received":
-                said = event.decode(InputReceived)
+                said = inputs[event.offset] = event.decode(InputReceived)
                 texts[event.offset] = words_of(said)
                 if said.policy == "silent" and event.offset <= asked.upto:
                     blocks.append(_Block(event.offset, inputs=(event.offset,)))
             case "input.replaced":
                 new = event.decode(InputReplaced)
-                texts[new.input] = new.text
+                if (before := inputs.get(new.input)) is not None:
+                    texts[new.input] = words_of(msgspec.structs.replace(before, text=new.text))
             case "input.withdrawn":
                 texts.pop(event.decode(InputWithdrawn).input, None)
             case "turn.started":

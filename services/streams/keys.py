@@ -79,6 +79,10 @@ class Keys(msgspec.Struct, frozen=True):
         """String: a compressed body too large for the log."""
         return self._at("blob", self.shard(stream), blob)
 
+    def answer(self, stream: StreamId, key: str) -> str:
+        """String: where a delivery of an inbound stream may be answered, for half an hour."""
+        return self._at("answer", self.shard(stream), f"{stream}@{key}")
+
     def op(self, shard: int, op: str) -> str:
         """String: the reply of a writing script, kept 10 minutes."""
         return self._at("op", shard, op)

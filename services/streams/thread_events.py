@@ -50,3 +50,9 @@ class ObligationSettled(Payload, frozen=True):
     how: ObligationEnd
     reason: str = ""
     job: str = ""
+
+
+class HistoryForgotten(Payload, frozen=True):
+    """From here on the model is told nothing of what was said before, in the same session."""
+
+    by: str = "operator"

@@ -11,6 +11,7 @@ from typing import Literal
 from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled
 from services.streams.payload import Payload, Policy
 from services.streams.thread_events import (
+    HistoryForgotten,
     NoteRequested,
     ObligationNoted,
     ObligationOpened,
@@ -349,6 +350,7 @@ SHAPES: dict[str, type[Payload]] = {
     "llm.cancel_requested": LLMCancelRequested,
     "llm.settled": LLMSettled,
     "history.windowed": HistoryWindowed,
+    "history.forgotten": HistoryForgotten,
     "tool.requested": ToolRequested,
     "tool.started": JobStarted,
     "tool.attempt_failed": AttemptEnded,

@@ -1,23 +1,41 @@
-"""Buttons that were pressed: gone at once, so that nobody presses them again, and their answer in their place."""
+"""Buttons: what they are, and what takes their place once somebody pressed them, so that nobody does again."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from services.channels.contract import Sending
 from services.channels.slack.client import SlackClient
 from services.channels.slack.text import escaped
 
 TIMEOUT_S = 10.0
+RETRY = "turnwright_retry"
+
+
+def retry_button(session: str) -> dict[str, object]:
+    """The block that lets people ask again what `session` could not answer."""
+    text = {"type": "plain_text", "text": "Try again"}
+    button = {"type": "button", "action_id": RETRY, "text": text, "value": session}
+    return {"type": "actions", "block_id": "turnwright", "elements": [button]}
 
 
 def replace(
-    client: SlackClient, response_url: str, text: str, sending: Sending, *, timeout_s: float = TIMEOUT_S
+    client: SlackClient,
+    response_url: str,
+    text: str,
+    sending: Sending,
+    *,
+    kept: Sequence[object] = (),
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Put `text`, as it is, where the pressed buttons were. May be repeated.
+    """Put `text`, as it is, where the pressed buttons were, below the blocks that are `kept`. May be repeated.
 
     Raises: DeliveryError: gone when the URL is used up (five times, half an hour), refused when it is not Slack's.
     """
+    said = {"type": "context", "elements": [{"type": "plain_text", "text": text}]}
+    blocks = [*kept, said] if kept else []
     client.respond(
-        response_url, {"replace_original": True, "text": escaped(text), "blocks": []}, sending, timeout_s
+        response_url, {"replace_original": True, "text": escaped(text), "blocks": blocks}, sending, timeout_s
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from services.channels.contract import DeliveryError, Letter, Receipt, Sending
 from services.channels.said import said
 from services.channels.slack.address import BadAddress, SlackAddress
+from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
 from services.channels.slack.marks import mark, marked
 from services.channels.slack.text import escaped, parts, unpaged
@@ -49,8 +50,15 @@ class SlackChannel:
         for part, body in enumerate(bodies):
             if part in there:
                 continue
+            is_last = part == len(bodies) - 1
             try:
-                _post(web, address, body, mark(letter.marker, part, len(bodies)))
+                _post(
+                    web,
+                    address,
+                    body,
+                    mark(letter.marker, part, len(bodies)),
+                    below=_below(letter) if is_last else (),
+                )
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
             there.add(part)
@@ -78,13 +86,25 @@ def _look(web: Web, address: SlackAddress, letter: Letter, count: int) -> frozen
         raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
 
 
-def _post(web: Web, address: SlackAddress, body: str, metadata: dict[str, object]) -> None:
+def _below(letter: Letter) -> Sequence[dict[str, object]]:
+    """What can be done about a turn that failed stands below what is said of it."""
+    return (retry_button(letter.session),) if letter.turn.outcome == "failed" and not letter.note else ()
+
+
+def _post(
+    web: Web,
+    address: SlackAddress,
+    body: str,
+    metadata: dict[str, object],
+    *,
+    below: Sequence[dict[str, object]],
+) -> None:
     try:
         web.chat_postMessage(
             channel=address.channel,
             thread_ts=address.thread_ts,
             text=escaped(body[:PREVIEW]),
-            blocks=[{"type": "markdown", "text": body}],
+            blocks=[{"type": "markdown", "text": body}, *below],
             metadata=metadata,
             # A preview is fetched by Slack: an address that the model was talked into would be visited.
             unfurl_links=False,

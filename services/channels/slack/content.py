@@ -23,8 +23,17 @@ def content_of(arrival: Arrival, names: Mapping[str, str] = _NOTHING) -> str:
     `names` are those of users and channels by id. At most `TEXT_LIMIT` characters of each piece; empty when
     nothing was said.
     """
-    said = readable(_unmentioned(arrival.text, arrival.bot_user), names)
-    pieces = [said, *(_forwarded(each, names) for each in arrival.attachments), _listed(arrival.files)]
+    return pieces_of(_unmentioned(arrival.text, arrival.bot_user), arrival.attachments, arrival.files, names)
+
+
+def pieces_of(
+    text: str,
+    attachments: Iterable[Attachment] = (),
+    files: Iterable[File] = (),
+    names: Mapping[str, str] = _NOTHING,
+) -> str:
+    """A message's text, what was forwarded with it, and its files; empty when it holds none of that."""
+    pieces = [readable(text, names), *(_forwarded(each, names) for each in attachments), _listed(files)]
     return "\n\n".join(each for each in pieces if each)
 
 

@@ -36,7 +36,7 @@ class NearPast:
     def read_back(self, stream: StreamId, *, before: Offset | None = None, limit: int = 100) -> list[Event]:
         """See `Past`."""
         upto = len(self._events) if before is None else before - self._first()
-        if upto > 0:
+        if self._events and upto > 0:
             return list(reversed(self._events[max(0, upto - limit) : upto]))
         return self._past.read_back(stream, before=before, limit=limit)
 

@@ -52,16 +52,26 @@ DeliveryErrorKind = Literal[
 
 
 class DeliveryError(Exception):
-    """An attempt that did not end well. `code` is a safe, low-cardinality detail: never text from outside."""
+    """An attempt that did not end well. `code` is a safe, low-cardinality detail: never text from outside.
+
+    `is_limit`: all that is wrong is that we ask too often, which waiting mends for sure.
+    """
 
     def __init__(
-        self, kind: DeliveryErrorKind, *, code: str = "", status: int = 0, retry_after_s: float | None = None
+        self,
+        kind: DeliveryErrorKind,
+        *,
+        code: str = "",
+        status: int = 0,
+        retry_after_s: float | None = None,
+        is_limit: bool = False,
     ) -> None:
         super().__init__(f"{kind}: {code}" if code else kind)
         self.kind: DeliveryErrorKind = kind
         self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
+        self.is_limit = is_limit
 
 
 class Sending(Protocol):

@@ -76,7 +76,7 @@ class Routes:
             return _settled(queued, "failed", "delivery_gone")
         if claim.expired:
             return _settled(queued, "failed", "expired")
-        if claim.attempt > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
+        if claim.attempt - claim.waits > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
             return _settled(queued, "failed", "attempts_exhausted")
         received = kept.decode(InboundReceived)
         work_for(event.context, held.stream)
@@ -187,16 +187,16 @@ def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Cla
     """What is to be waited for. Only what somebody else has to mend costs an attempt."""
     match error:
         case StreamPaused():
-            return Again(error="paused", delay_ms=int(PAUSED_S * 1000), free=True)
+            return Again(error="paused", delay_ms=int(PAUSED_S * 1000), waits=True)
         case Overloaded():
-            return Again(error=error.reason, delay_ms=int(error.retry_after_s * 1000), free=True)
+            return Again(error=error.reason, delay_ms=int(error.retry_after_s * 1000), waits=True)
         case NotYet():
             return Again(error=error.reason, delay_ms=delay_ms(claim.charged, error.delay_s))
         case DeliveryError():
             is_ours = error.kind == "cancelled"
             code = error.code or error.kind
             wait_ms = 0 if is_ours else delay_ms(claim.charged, error.retry_after_s)
-            return Again(error=code, delay_ms=wait_ms, free=is_ours)
+            return Again(error=code, delay_ms=wait_ms, free=is_ours, waits=error.is_limit)
 
 
 def _queued(events: Iterator[Event], job: JobId) -> tuple[Event, InboundQueued]:

@@ -23,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     `prior` is the effect an earlier attempt declared, empty when there was none that started, `error` how the last
     one ended. `asked`: when the claim was sent, in seconds of the clock that goes on while the machine sleeps.
     `is_cancelled`: somebody wanted an earlier attempt stopped, which may have ended without hearing of it.
+    `waits`: how many attempts only found that they have to wait, which tells nothing of those who made them.
     `near` are the newest events of the stream, up to its head then, where they are at hand.
     Times in epoch ms of the store; `expires_at` is 0 when it is not known.
     """
@@ -40,6 +41,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int = 0
     destination: str = ""
     is_cancelled: bool = False
+    waits: int = 0
     asked: float = 0.0
     near: tuple[Event, ...] = ()
 
@@ -119,11 +121,13 @@ class Claims:
         error: str,
         delay_ms: int = 0,
         free: bool = False,
+        waits: bool = False,
         extra: Mapping[str, object] = {},
     ) -> Released | None:
         """End an attempt without an outcome; the job is due again after `delay_ms`. None when it is not ours.
 
-        `extra` are more fields of the event that tells of it.
+        `waits`: it was free, and only because somebody wants to be waited for. `extra` are more fields of the event
+        that tells of it.
         """
         shard = self._keys.shard(held.stream)
         k = self._keys
@@ -146,6 +150,7 @@ class Claims:
             "channel": k.tail_channel(held.stream),
             "delay_ms": delay_ms,
             "free": free,
+            "waits": waits,
             "error": error,
             "extra": extra,
         }

@@ -20,7 +20,8 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """No outcome; the job is due again after `delay_ms`. A `free` attempt costs nothing.
+    """No outcome; the job is due again after `delay_ms`. A `free` attempt costs nothing; one that `waits` only had to,
+    however often, for a limit or a pause.
 
     `extra` are more fields of the event that records it.
     """
@@ -28,6 +29,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     delay_ms: int = 0
     free: bool = False
+    waits: bool = False
     extra: Mapping[str, object] = {}
 
 

@@ -247,8 +247,15 @@ class Worker:
                 settled = self._settle(held, [one.under(current()) for one in events], standing, errand)
                 self._faults.at("llm.settled")
                 return settled
-            case Again(error=code, delay_ms=delay_ms, free=free, extra=extra):
-                released = self._claims.release(held, error=code, delay_ms=delay_ms, free=free, extra=extra)
+            case Again(error=code, delay_ms=delay_ms):
+                released = self._claims.release(
+                    held,
+                    error=code,
+                    delay_ms=delay_ms,
+                    free=result.free or result.waits,
+                    waits=result.waits,
+                    extra=result.extra,
+                )
                 if released is not None and not self.stopping.is_set():
                     self._wake.at(held.kind, held.id, released.retry_at, now_ms=released.now)
                 elif released is not None:

@@ -35,6 +35,9 @@ from services.telemetry.tracer import Span, within
 # After these the other side may have the letter.
 DOUBTFUL = frozenset({"ambiguous", "worker_lost", "orphaned", "lost", "deploy", "defect"})
 
+# Who asked too often does not ask again sooner, whatever it is told.
+LIMIT_MS = 1_000
+
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """`lease_s`: how long a claim is leased; `least_s` of it must be left when the first byte leaves.
@@ -79,7 +82,7 @@ class Deliveries:
             return _ended("failed", held.id, error="discarded")
         if claim.expired:
             return _ended("failed", held.id, error="expired")
-        if claim.attempt > self._terms.attempts + DEATHS:
+        if claim.attempt - claim.waits > self._terms.attempts + DEATHS:
             return _ended("failed", held.id, error="workers_died")
         past = NearPast(self._log, claim.near)
         content = content_of(past, held)
@@ -135,6 +138,10 @@ class Deliveries:
             return _ended("failed", job, error="gone", status=error.status)
         if kind == "refused":
             return _ended("failed", job, error=error.code or kind, status=error.status)
+        if error.is_limit:
+            # Of a thousand letters to one place most come too early again and again: the entry's time bounds that.
+            wait_ms = max(LIMIT_MS, delay_ms(1, error.retry_after_s))
+            return Again(error=kind, delay_ms=wait_ms, waits=True, extra={"code": error.code})
         if claim.charged < self._terms.attempts:
             # What is on its way shows up before it is looked for.
             settles_ms = channel.settle_ms if kind == "ambiguous" else 0

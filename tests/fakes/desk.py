@@ -65,8 +65,10 @@ class Desk:
         match result:
             case Settled(events=events):
                 assert self.hand.advancer.settle(held, events, None) is not None
-            case Again(error=error, delay_ms=delay_ms, free=free):
-                self.hand.claims.release(held, error=error, delay_ms=delay_ms, free=free)
+            case Again(error=error, delay_ms=delay_ms, free=free, waits=waits):
+                self.hand.claims.release(
+                    held, error=error, delay_ms=delay_ms, free=free or waits, waits=waits
+                )
                 self.stage.pass_time(delay_ms + 1)
                 self.hand.renew()
             case Lost():

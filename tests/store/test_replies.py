@@ -123,6 +123,30 @@ class TestDelivering:
 
         assert result == Again(error="overloaded", delay_ms=90_000, extra={"code": "http_503"})
 
+    def test_a_limit_costs_nothing_however_often_it_is_met(self, desk: Desk) -> None:
+        limit = DeliveryError("overloaded", code="ratelimited", retry_after_s=1, is_limit=True)
+        desk.postman.answers = [limit] * 40
+        desk.ask()
+
+        for _ in range(41):
+            desk.attempt()
+
+        assert desk.ends() == [("r1", "delivered", "")]
+
+    def test_a_death_after_many_waits_is_one_death(self, desk: Desk) -> None:
+        desk.postman.answers = [DeliveryError("overloaded", retry_after_s=1, is_limit=True)] * 40
+        desk.ask()
+        for _ in range(40):
+            desk.attempt()
+        desk.hand.take_job("deliver", FIRST)
+
+        desk.stage.relay.reap(desk.stage.keys.shard(S), "hand", proven=True)
+
+        desk.hand = desk.stage.hand("successor")
+        desk.stage.pass_time(5_001)
+        desk.attempt()
+        assert desk.ends() == [("r1", "delivered", "")]
+
     def test_after_an_unknown_end_the_letter_is_looked_for_first(self, desk: Desk) -> None:
         desk.postman.answers = [DeliveryError("ambiguous")]
         desk.postman.found = Receipt()

@@ -121,7 +121,9 @@ def _error(answer: Answer, error: str) -> DeliveryError:
 def _overloaded(answer: Answer, code: str) -> DeliveryError:
     text = answer.headers.get("retry-after", "").strip()
     after_s = min(float(text), LONGEST_RETRY_AFTER_S) if _seconds.fullmatch(text) else None
-    return DeliveryError("overloaded", code=code, status=answer.status, retry_after_s=after_s)
+    return DeliveryError(
+        "overloaded", code=code, status=answer.status, retry_after_s=after_s, is_limit=after_s is not None
+    )
 
 
 def _unreadable(answer: Answer) -> DeliveryError:

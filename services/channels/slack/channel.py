@@ -128,7 +128,13 @@ def _doubted(error: DeliveryError) -> DeliveryError:
 
 
 def _ambiguous(error: DeliveryError) -> DeliveryError:
-    return DeliveryError("ambiguous", code=error.code, status=error.status, retry_after_s=error.retry_after_s)
+    return DeliveryError(
+        "ambiguous",
+        code=error.code,
+        status=error.status,
+        retry_after_s=error.retry_after_s,
+        is_limit=error.is_limit,
+    )
 
 
 def _bodies(letter: Letter) -> Sequence[str]:

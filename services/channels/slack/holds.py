@@ -45,4 +45,4 @@ class Holds:
                 return
             self._last[method] = min(self._last[method] + SPACING_S, ends + LONGEST_S)
             retry_after_s = self._last[method] - now
-        raise DeliveryError("overloaded", code="held", retry_after_s=retry_after_s)
+        raise DeliveryError("overloaded", code="held", retry_after_s=retry_after_s, is_limit=True)

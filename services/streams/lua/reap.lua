@@ -19,17 +19,17 @@ if ends and tonumber(ends) > now then
   if not h.proven then return -1 end
   redis.call('ZADD', KEYS[1], 'XX', 0, h.incarnation)
 end
-local function after_deaths(free)
-  if free == 0 then return 0 end
-  return math.min(60000, 10000 * 2 ^ (free - 1))
+local function after_deaths(deaths)
+  if deaths == 0 then return 0 end
+  return math.min(60000, 10000 * 2 ^ (deaths - 1))
 end
 local moved = 0
 for _, m in ipairs(h.members) do
   if redis.call('ZSCORE', KEYS[2], m.m) then
-    local row = redis.call('HMGET', KEYS[m.k], 'state', 'incarnation', 'free', 'lease_until', 'settle_ms')
+    local row = redis.call('HMGET', KEYS[m.k], 'state', 'incarnation', 'free', 'lease_until', 'settle_ms', 'waits')
     if row[1] == 'started' and row[2] == h.incarnation then
       local free = tonumber(row[3])
-      local due = now + (h.proven and after_deaths(free) or 0)
+      local due = now + (h.proven and after_deaths(free - tonumber(row[6] or 0)) or 0)
       if m.kind == 'deliver' then
         due = math.max(due, h.proven and now or tonumber(row[4] or 0)) + tonumber(row[5] or 0)
       end

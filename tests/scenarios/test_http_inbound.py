@@ -136,6 +136,31 @@ def test_a_flood_in_one_stream_is_told_as_a_whole(stage: Stage, hand: Hand) -> N
     assert {each["id"]: each["offset"] for each in found} == {f"{ANA}@{n}": n for n in range(2, 62)}
 
 
+def test_an_end_that_is_too_far_on_is_not_made_up(
+    stage: Stage, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sessions.inbound_fates.SCAN_LIMIT", 40)
+    for _ in range(60):
+        send(stage)
+    while stage.log.load(ANA, limit=0).at < stage.log.head(ANA):
+        stage.advance(ANA)
+    for offset in (2, 3):
+        hand.take_and_end(offset, InboundSettled(delivery=offset, state="dropped", reason="nothing_said"))
+
+    states = {each["id"]: each["state"] for each in listed(stage)}
+
+    assert (states[f"{ANA}@2"], states[f"{ANA}@4"]) == ("unknown", "pending")
+
+
+def test_what_was_received_is_no_session_unless_it_is_asked_for(stage: Stage) -> None:
+    send(stage)
+    stage.prompt("hello", session="app:x")
+
+    assert [each["session"] for each in stage.get("/api/sessions")["sessions"]] == ["app:x"]
+    received = stage.get("/api/sessions?source=inbound")["sessions"]
+    assert [each["session"] for each in received] == [ANA]
+
+
 def test_one_delivery_is_shown_as_it_was_sent(stage: Stage) -> None:
     body = send(stage)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.slack_requests import event_request, mention
 from tests.fakes.slack_server import SlackServer
-from tests.fakes.slack_workspace import BOT_USER
+from tests.fakes.slack_workspace import BOT_USER, Channel
 from tests.scenarios.cli_calls import Shell
 from tests.scenarios.platform import TOKEN, Platform, Setup, installed_site, running_platform
 from tests.scenarios.slack_talk import ENVIRONMENT, Talk
@@ -21,6 +21,7 @@ from tests.worker.waiting import wait_until
 @pytest.fixture(scope="module")
 def slack() -> Iterator[SlackServer]:
     with SlackServer() as server:
+        server.workspace.channels["C0GONE"] = Channel(id="C0GONE", is_archived=True)
         yield server
 
 
@@ -88,3 +89,22 @@ def test_an_audit_owes_a_delivery_to_a_paused_session_until_it_is_resumed(talk: 
     talk.wait_replies(first, 2)
     wait_until(lambda: shell.run("audit").status == 0)
     assert talk.platform.gauge("turnwright_inbound_pending") is None
+
+
+def test_an_audit_owes_an_answer_that_could_not_be_said_until_somebody_gives_it_up(
+    talk: Talk, shell: Shell
+) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> too late", channel="C0GONE")
+    talk.deliver(event_request(mention(message)))
+    session = talk.session(message)
+
+    def owed() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(shell.run("audit", "--json").out)["owed"]
+        return [each for each in found if each["session"] == session]
+
+    wait_until(lambda: [(each["what"], each["state"]) for each in owed()] == [("reply", "failed")])
+    (reply,) = owed()
+    assert "is_archived" in reply["remark"]
+    assert shell.run("outbox", "--discard", reply["id"]).status == 0
+    wait_until(lambda: owed() == [])
+    assert [each["state"] for each in deliveries(talk) if each["session"] == session] == ["routed"]

@@ -23,6 +23,7 @@ from web.health import Metrics, Readiness, health_blueprint
 from web.inbound import inbound_blueprint
 from web.inputs import inputs_blueprint
 from web.live import LiveRequests
+from web.obligations import obligations_blueprint
 from web.outbox import outbox_blueprint
 from web.processors import processors_blueprint
 from web.prompts import prompts_blueprint
@@ -88,6 +89,7 @@ def create_app(
     app.register_blueprint(inputs_blueprint(sessions.controls))
     app.register_blueprint(processors_blueprint(sessions.controls))
     app.register_blueprint(outbox_blueprint(sessions.outbox))
+    app.register_blueprint(obligations_blueprint(sessions.obligations))
     app.register_blueprint(runs_blueprint(sessions.runs))
     app.register_blueprint(inbound_blueprint(sessions.inbound))
     if capture is not None:

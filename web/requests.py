@@ -93,6 +93,13 @@ class InboundQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 
+class ObligationsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of the open obligations: about `limit` of them."""
+
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=240)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which runs: `limit` of those requested before the offset `cursor`."""
 

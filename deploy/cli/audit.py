@@ -12,6 +12,7 @@ import msgspec
 from deploy.cli import output
 from deploy.cli.inbound import every_delivery, remark
 from deploy.cli.server import Misused, Server, find_server
+from services.sessions.obligations import ObligationPage
 from services.sessions.values import OutboxEntry, OutboxPage
 
 _PAGE = 100
@@ -65,6 +66,7 @@ def _after(since: str | None) -> int:
 
 def _owed(server: Server) -> Iterator[Owed]:
     yield from _deliveries(server)
+    yield from _answers(server)
     yield from _replies(server)
 
 
@@ -78,6 +80,24 @@ def _deliveries(server: Server) -> Iterator[Owed]:
             session=each.session,
             remark=remark(each),
         )
+
+
+def _answers(server: Server) -> Iterator[Owed]:
+    cursor: str | None = ""
+    while cursor is not None:
+        page, _ = server.read("/api/obligations", ObligationPage, {"cursor": cursor} if cursor else {})
+        for each in page.obligations:
+            # Once the answer is in the outbox, that is where it stands.
+            if not each.reply:
+                yield Owed(
+                    what="answer",
+                    id=f"{each.session}@{each.offset}",
+                    state=each.state,
+                    since=each.since,
+                    session=each.session,
+                    remark=f"see: turnwright why {each.session}",
+                )
+        cursor = page.cursor
 
 
 def _replies(server: Server) -> Iterator[Owed]:

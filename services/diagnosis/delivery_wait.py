@@ -50,10 +50,10 @@ def why_owed(owed: Owed, session: str, *, now: int, workers: int) -> WaitReason:
         return WaitReason(code="running", text=f"running attempt {owed.attempts}", since=since)
     if not owed.is_first:
         return WaitReason(code="behind", text=f"waits behind an earlier delivery to {session}", since=since)
+    if owed.error == _PAUSED:
+        text = f"session {session} is paused; `turnwright resume {session}` lets it in"
+        return WaitReason(code="paused", text=text, since=since, until=owed.due)
     if owed.error and owed.due > now:
-        if owed.error == _PAUSED:
-            text = f"session {session} is paused; `turnwright resume {session}` lets it in"
-            return WaitReason(code="paused", text=text, since=since, until=owed.due)
         text = f"attempt {owed.attempts} ended: {owed.error}; trying again"
         return WaitReason(code="backing_off", text=text, since=since, until=owed.due)
     if not workers:

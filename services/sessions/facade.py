@@ -11,6 +11,7 @@ from services.processors.contract import Contract
 from services.sessions.controls import Controls
 from services.sessions.inbound import Inbound
 from services.sessions.inspection import Explain
+from services.sessions.obligations import Obligations
 from services.sessions.outbox import Outbox
 from services.sessions.pages import Pages
 from services.sessions.prompts import Prompts
@@ -21,7 +22,8 @@ from services.streams.log import Log
 class Sessions:
     """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` and `runs` are read.
 
-    `outbox` is what sessions owe to others, `inbound` what others sent. `workers` counts those that are alive.
+    `outbox` and `obligations` are what sessions owe to others, `inbound` what others sent.
+    `workers` counts those that are alive.
     """
 
     def __init__(
@@ -39,5 +41,6 @@ class Sessions:
         self.controls = Controls(log, explain, processors)
         self.pages = Pages(log, explain)
         self.outbox = Outbox(log)
+        self.obligations = Obligations(log)
         self.inbound = Inbound(log, explain, workers)
         self.runs = Runs(log)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
-from services.errors import Invalid, NotFound
+from services.errors import NotFound
 from services.sessions.conversation import SPOKEN, Edits, conversation
 from services.sessions.inspection import Explain, inspect
-from services.sessions.scans import SCAN_PAGE, backward, forward
+from services.sessions.scans import SCAN_PAGE, backward, forward, place_of, recent
 from services.sessions.values import (
     EventPage,
     EventView,
@@ -26,8 +24,6 @@ from services.streams.tail import Tail
 from services.streams.vocabulary import StreamCreated
 
 LIST_SCAN = 1000
-
-_cursor = re.compile(r"(\d{1,15})@([A-Za-z0-9._:-]{1,200})")
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +93,10 @@ class Pages:
     def newest(self, wanted: Filter, *, cursor: str | None = None, limit: int = 50) -> SessionPage:
         """Sessions by newest activity. Looks at most `LIST_SCAN` sessions far for those `wanted`; a page
         may be short, or empty, and still have a `cursor`. Raises: Invalid (cursor), Unavailable."""
-        place = _place(cursor) if cursor else None
+        place = place_of(cursor) if cursor else None
         lines: list[SessionLine] = []
         for _ in range(LIST_SCAN // 100):
-            page = self._recent(place, 100)
+            page = recent(self._log, place, 100)
             for stream, updated_at in page:
                 place = (updated_at, stream)
                 line = self._line(stream, updated_at, wanted)
@@ -127,17 +123,6 @@ class Pages:
                 break
         return found[::-1], start
 
-    def _recent(self, place: tuple[int, str] | None, size: int) -> list[tuple[StreamId, int]]:
-        if place is None:
-            return self._log.recent(limit=size)
-        same = size
-        while True:
-            page = self._log.recent(before_ms=place[0] + 1, limit=same)
-            rest = [(stream, at) for stream, at in page if (-at, stream) > (-place[0], place[1])]
-            if len(rest) >= size or len(page) < same:
-                return rest[:size]
-            same += size
-
     def _line(self, stream: StreamId, updated_at: int, wanted: Filter) -> SessionLine | None:
         source = stream.partition(":")[0]
         # What came in as it came is no session, unless it is asked for.
@@ -152,10 +137,3 @@ class Pages:
         if wanted.status not in (None, status):
             return None
         return SessionLine(session=stream, source=source, status=status, updated_at=updated_at)
-
-
-def _place(cursor: str) -> tuple[int, str]:
-    found = _cursor.fullmatch(cursor)
-    if found is None:
-        raise Invalid("cursor", "is not one that a page gave")
-    return int(found.group(1)), found.group(2)

@@ -63,7 +63,7 @@ def test_an_audit_lists_what_is_pending_and_ends_with_1(stage: Stage, shell: She
     send(stage)
     stage.advance(ANA)
     hand = Hand(stage)
-    hand.claims.release(hand.take(2), error="paused", delay_ms=5_000, free=True)
+    hand.claims.release(hand.take(2), error="paused", delay_ms=600_000, free=True)
 
     done = shell.run("audit")
     found = json.loads(shell.run("audit", "--since", "2d", "--json").out)

@@ -68,14 +68,14 @@ def test_a_delivery_on_its_way_says_what_it_waits_for(stage: Stage, hand: Hand) 
     assert waits() == ("no_worker", "no worker is running")
     held = hand.take(2)
     assert waits() == ("running", "running attempt 1")
-    hand.claims.release(held, error="permission_unknown", delay_ms=60_000)
+    hand.claims.release(held, error="permission_unknown", delay_ms=600_000)
     assert waits() == ("backing_off", "attempt 1 ended: permission_unknown; trying again")
 
 
 def test_a_delivery_to_a_paused_session_says_which_is_to_be_resumed(stage: Stage, hand: Hand) -> None:
     send(stage)
     stage.advance(ANA)
-    hand.claims.release(hand.take(2), error="paused", delay_ms=5_000, free=True)
+    hand.claims.release(hand.take(2), error="paused", delay_ms=600_000, free=True)
 
     (one,) = listed(stage)
 

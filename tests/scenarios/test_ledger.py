@@ -52,6 +52,13 @@ def deliveries(talk: Talk, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
+def owed(shell: Shell) -> list[tuple[str, str]]:
+    done = shell.run("audit", "--json")
+    found = [(each["what"], each["state"]) for each in json.loads(done.out)["owed"]]
+    assert done.status == bool(found)
+    return found
+
+
 def test_a_mention_is_routed_and_shown_as_it_came(talk: Talk) -> None:
     message = talk.slack.workspace.say(f"<@{BOT_USER}> where does this go?")
     request = event_request(mention(message))
@@ -74,21 +81,36 @@ def test_an_audit_owes_a_delivery_to_a_paused_session_until_it_is_resumed(talk: 
     first = talk.slack.workspace.say(f"<@{BOT_USER}> begin")
     talk.deliver(event_request(mention(first)))
     talk.wait_replies(first)
-    wait_until(lambda: shell.run("audit").status == 0)
+    wait_until(lambda: owed(shell) == [])
     assert shell.run("pause", talk.session(first)).status == 0
     second = talk.slack.workspace.say(f"<@{BOT_USER}> go on", thread_ts=first.ts)
     talk.deliver(event_request(mention(second)))
 
-    wait_until(lambda: [each["wait"]["code"] for each in deliveries(talk, "state=pending")] == ["paused"])
+    # It is tried now and then, and says so while it is.
+    wait_until(lambda: owed(shell) == [("delivery", "paused")])
 
-    found = shell.run("audit", "--json")
-    owed = json.loads(found.out)["owed"]
-    assert (found.status, [(each["what"], each["state"]) for each in owed]) == (1, [("delivery", "paused")])
+    assert [each["id"] for each in deliveries(talk, "state=pending")] != []
     assert talk.platform.gauge("turnwright_inbound_pending") == 1
     assert shell.run("resume", talk.session(first)).status == 0
     talk.wait_replies(first, 2)
     wait_until(lambda: shell.run("audit").status == 0)
     assert talk.platform.gauge("turnwright_inbound_pending") is None
+
+
+def test_an_audit_owes_an_answer_while_the_model_thinks(talk: Talk, shell: Shell) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> think about it")
+    session = talk.session(message)
+    gate = talk.platform.vendor.hold(session)
+    talk.deliver(event_request(mention(message)))
+    gate.wait_entered()
+
+    done = shell.run("audit", "--json")
+
+    answers = [each for each in json.loads(done.out)["owed"] if each["session"] == session]
+    assert (done.status, [(each["what"], each["state"]) for each in answers]) == (1, [("answer", "waiting")])
+    gate.open()
+    talk.wait_replies(message)
+    wait_until(lambda: shell.run("audit").status == 0)
 
 
 def test_an_audit_owes_an_answer_that_could_not_be_said_until_somebody_gives_it_up(
@@ -98,13 +120,13 @@ def test_an_audit_owes_an_answer_that_could_not_be_said_until_somebody_gives_it_
     talk.deliver(event_request(mention(message)))
     session = talk.session(message)
 
-    def owed() -> list[dict[str, Any]]:
+    def of_session() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(shell.run("audit", "--json").out)["owed"]
         return [each for each in found if each["session"] == session]
 
-    wait_until(lambda: [(each["what"], each["state"]) for each in owed()] == [("reply", "failed")])
-    (reply,) = owed()
+    wait_until(lambda: [(each["what"], each["state"]) for each in of_session()] == [("reply", "failed")])
+    (reply,) = of_session()
     assert "is_archived" in reply["remark"]
     assert shell.run("outbox", "--discard", reply["id"]).status == 0
-    wait_until(lambda: owed() == [])
+    wait_until(lambda: of_session() == [])
     assert [each["state"] for each in deliveries(talk) if each["session"] == session] == ["routed"]

@@ -143,6 +143,8 @@ def why(session: str, *, as_json: bool) -> None:
         output.as_json(raw)
     else:
         output.say(_why_text(told))
+        for each in told.replies:
+            output.say(why_text("reply", each, clock=output.clock))
 
 
 @click.command()

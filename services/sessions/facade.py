@@ -39,8 +39,8 @@ class Sessions:
     ) -> None:
         self.prompts = Prompts(log, agents, faults or Faults(None), reachable or Addresses())
         self.controls = Controls(log, explain, processors)
-        self.pages = Pages(log, explain)
         self.outbox = Outbox(log)
         self.obligations = Obligations(log)
+        self.pages = Pages(log, explain, self.outbox)
         self.inbound = Inbound(log, explain, workers)
         self.runs = Runs(log)

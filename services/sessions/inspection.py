@@ -8,6 +8,7 @@ import msgspec
 
 from services.diagnosis.wait import WaitReason
 from services.errors import Defect, NotFound
+from services.outbox.replies import Replies, RepliesState
 from services.processors.agent.state import AgentState, reduce
 from services.processors.rows import rows_of
 from services.sessions.values import ProcessorView, Status
@@ -15,6 +16,7 @@ from services.streams.event import Offset, StreamId
 from services.streams.log import Loaded, Log
 
 AGENT = "agent"
+REPLIES = Replies.contract.name
 
 
 class Explain(Protocol):
@@ -27,7 +29,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     """One session at one instant. `now` is the store's time.
 
     `is_current`: the agent's state includes every event up to `head`. It may not when a processor is
-    parked or hundreds of events behind.
+    parked or hundreds of events behind. `has_replies`: it was ever to tell anything to anybody outside.
     """
 
     stream: StreamId
@@ -38,6 +40,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     is_current: bool
     wait: WaitReason | None
     processors: tuple[ProcessorView, ...]
+    has_replies: bool = False
 
 
 def inspect(log: Log, explain: Explain, stream: StreamId) -> Inspection:
@@ -59,7 +62,16 @@ def inspect(log: Log, explain: Explain, stream: StreamId) -> Inspection:
         is_current=not lags and read_to == loaded.head,
         wait=wait,
         processors=processors,
+        has_replies=_has_replies(loaded),
     )
+
+
+def _has_replies(loaded: Loaded) -> bool:
+    stored = loaded.fields.get(f"s:{REPLIES}")
+    try:
+        return stored is not None and msgspec.json.decode(stored, type=RepliesState).entries.last > 0
+    except msgspec.DecodeError as error:
+        raise Defect("the state of the replies can not be read") from error
 
 
 def _agent(loaded: Loaded) -> AgentState:

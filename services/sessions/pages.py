@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from services.diagnosis.wait import WaitReason
 from services.errors import NotFound
 from services.sessions.conversation import SPOKEN, Edits, conversation
 from services.sessions.inspection import Explain, inspect
+from services.sessions.outbox import Outbox, OutboxFilter
+from services.sessions.reply_waits import reply_wait
 from services.sessions.scans import SCAN_PAGE, backward, forward, place_of, recent
 from services.sessions.values import (
     EventPage,
@@ -24,6 +27,8 @@ from services.streams.tail import Tail
 from services.streams.vocabulary import StreamCreated
 
 LIST_SCAN = 1000
+# Of a session's replies that wait, so many are told of.
+REPLIES = 5
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +42,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 class Pages:
     """Reads sessions of one store."""
 
-    def __init__(self, log: Log, explain: Explain) -> None:
+    def __init__(self, log: Log, explain: Explain, outbox: Outbox) -> None:
         self._log = log
         self._explain = explain
+        self._outbox = outbox
 
     def events(
         self, stream: StreamId, *, after: Offset = 0, limit: int = 100, types: frozenset[str] | None = None
@@ -86,9 +92,14 @@ class Pages:
         )
 
     def why(self, stream: StreamId) -> Why:
-        """Why the session is not idle. Raises: NotFound, Unavailable."""
+        """Why the session is not idle, and what keeps its replies. Raises: NotFound, Unavailable."""
         seen = inspect(self._log, self._explain, stream)
-        return Why(session=stream, status=seen.status, wait=seen.wait, now=seen.now)
+        replies = self._reply_waits(stream) if seen.has_replies else ()
+        return Why(session=stream, status=seen.status, wait=seen.wait, now=seen.now, replies=replies)
+
+    def _reply_waits(self, stream: StreamId) -> tuple[WaitReason, ...]:
+        page = self._outbox.page(OutboxFilter(session=stream), limit=REPLIES)
+        return tuple(wait for entry in page.entries if (wait := reply_wait(entry)) is not None)
 
     def newest(self, wanted: Filter, *, cursor: str | None = None, limit: int = 50) -> SessionPage:
         """Sessions by newest activity. Looks at most `LIST_SCAN` sessions far for those `wanted`; a page

@@ -136,12 +136,13 @@ class ProcessorView(Value, frozen=True, kw_only=True):
 
 
 class Why(Value, frozen=True, kw_only=True):
-    """The answer to "why": none for an idle session."""
+    """The answer to "why": none for an idle session. `replies` are what keeps its first few replies."""
 
     session: str
     status: Status
     wait: WaitReason | None
     now: int
+    replies: tuple[WaitReason, ...] = ()
 
 
 class SessionDetail(Value, frozen=True, kw_only=True):

@@ -216,12 +216,16 @@ class TestDoubt:
     ) -> None:
         talk, message, session, entry = doubtful
         assert ends(session) == [(1, "uncertain", "ambiguous")]
+        [wait] = talk.platform.http.get(f"{session.path}/why").json()["replies"]
+        assert wait["code"] == "uncertain"
+        assert f"--replay {entry}" in wait["text"]
 
         answer = talk.platform.http.post(f"/api/outbox/{entry}/replay")
 
         assert answer.status_code == 202, answer.text
         session.wait("reply.delivered")
         assert len(talk.replies(message)) == 1
+        assert talk.platform.http.get(f"{session.path}/why").json()["replies"] == []
 
     def test_it_needs_nobodys_attention_once_it_is_discarded(
         self, doubtful: tuple[Talk, Message, Session, str]

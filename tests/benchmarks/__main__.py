@@ -28,6 +28,7 @@ from tests.benchmarks.steady import measure_ack, measure_turn
 from tests.benchmarks.telemetry import measure_telemetry
 from tests.benchmarks.timer import measure_timer
 from tests.benchmarks.versus import measure_versus
+from tests.benchmarks.webhooks import measure_webhooks
 
 MEASUREMENTS: Mapping[str, Measurement] = {
     "ack": measure_ack,
@@ -41,6 +42,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "versus": measure_versus,
     "memory": measure_memory,
     "telemetry": measure_telemetry,
+    "webhooks": measure_webhooks,
 }
 QUICK_SHARE = 0.1
 

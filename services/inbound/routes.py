@@ -30,7 +30,7 @@ from services.sessions.values import WrongState
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled, InboundState
 from services.streams.log import Log
-from services.streams.near import NearPast, newest_first
+from services.streams.near import NearPast, back_from, newest_first
 from services.streams.vocabulary import StreamCreated
 from services.telemetry import conventions as names
 from services.telemetry.context import work_for
@@ -70,7 +70,8 @@ class Routes:
         """Take the delivery on. Raises: Unavailable when the store is gone."""
         self._faults.at("route.claimed")
         past = NearPast(self._log, claim.near)
-        event, queued = _queued(newest_first(past, held.stream, page=PAGE), held.id)
+        events = newest_first(past, held.stream, before=back_from(claim.began), page=PAGE)
+        event, queued = _queued(events, held.id)
         kept = past.get(held.stream, queued.delivery)
         if kept is None:
             return _settled(queued, "failed", "delivery_gone")

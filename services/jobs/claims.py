@@ -23,6 +23,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     `prior` is the effect an earlier attempt declared, empty when there was none that started, `error` how the last
     one ended. `asked`: when the claim was sent, in seconds of the clock that goes on while the machine sleeps.
     `is_cancelled`: somebody wanted an earlier attempt stopped, which may have ended without hearing of it.
+    `began` is the offset behind which nothing tells of how the job began, 0 where it began just now.
     `waits`: how many attempts only found that they have to wait, which tells nothing of those who made them.
     `near` are the newest events of the stream, up to its head then, where they are at hand.
     Times in epoch ms of the store; `expires_at` is 0 when it is not known.
@@ -42,6 +43,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     destination: str = ""
     is_cancelled: bool = False
     waits: int = 0
+    began: int = 0
     asked: float = 0.0
     near: tuple[Event, ...] = ()
 

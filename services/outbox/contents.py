@@ -6,8 +6,8 @@ import msgspec
 
 from services.errors import Defect
 from services.processors.advance import Held
-from services.streams.event import Event
-from services.streams.near import Past, newest_first
+from services.streams.event import Event, Offset
+from services.streams.near import Past, back_from, newest_first
 from services.streams.vocabulary import InputReceived, ReplyQueued, TurnSettled
 
 PAGE = 40
@@ -24,9 +24,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def content_of(past: Past, held: Held) -> Content:
-    """What the job is to deliver: never far apart, mostly near the head. Raises: Defect, Unavailable."""
-    queued, event = _find(past, held)
+def content_of(past: Past, held: Held, began: Offset = 0) -> Content:
+    """What the job is to deliver, told shortly before the offset `began`, 0: the head. Raises: Defect, Unavailable."""
+    queued, event = _find(past, held, began)
     if queued.note:
         return Content(
             queued=queued,
@@ -39,9 +39,9 @@ def content_of(past: Past, held: Held) -> Content:
     return Content(queued=queued, event=event, input=said, turn=event.decode(TurnSettled))
 
 
-def _find(past: Past, held: Held) -> tuple[ReplyQueued, Event]:
+def _find(past: Past, held: Held, began: Offset) -> tuple[ReplyQueued, Event]:
     queued: ReplyQueued | None = None
-    for event in newest_first(past, held.stream, page=PAGE):
+    for event in newest_first(past, held.stream, before=back_from(began), page=PAGE):
         if queued is None and event.type == "reply.queued":
             found = event.decode(ReplyQueued)
             queued = found if found.job == held.id else None

@@ -85,7 +85,7 @@ class Deliveries:
         if claim.attempt - claim.waits > self._terms.attempts + DEATHS:
             return _ended("failed", held.id, error="workers_died")
         past = NearPast(self._log, claim.near)
-        content = content_of(past, held)
+        content = content_of(past, held, claim.began)
         name = content.queued.channel
         work_for(content.event.context, held.stream)
         channel = self._channels.get(name)

@@ -58,6 +58,11 @@ def newest_first(
         before = events[-1].offset
 
 
+def back_from(offset: Offset) -> Offset | None:
+    """Where to begin to read backward, so that `offset` comes first; the head for 0."""
+    return offset + 1 if offset else None
+
+
 def newest(*parts: Sequence[Event]) -> tuple[Event, ...]:
     """What to keep of consecutive `parts`: the newest events, few and small enough."""
     kept: list[Event] = []

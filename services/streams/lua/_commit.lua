@@ -57,11 +57,13 @@ local function commit_refusal(c, now)
   return nil
 end
 
-local function write_job(c, i, j, now)
+-- head: the newest event of the commit, behind which nothing tells of how the job began.
+local function write_job(c, i, j, now, head)
   local claimed = j.claim
   redis.call('HSET', KEYS[j.k], 'kind', j.kind, 'stream', c.stream, 'state', claimed and 'started' or 'requested',
     'token', claimed and 1 or 0, 'attempts', claimed and 1 or 0, 'free', 0, 'due', (c.at or now) + j.delay_ms,
-    'since', c.at or now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect)
+    'since', c.at or now, 'expires_at', now + j.expires_ms, 'incarnation', claimed and c.incarnation or '', 'effect', j.effect,
+    'began', head)
   if j.q > 0 then
     redis.call('HSET', KEYS[j.k], 'destination', j.destination, 'settle_ms', j.settle_ms, 'lease_until', now + c.lease_ms)
     -- Commits of a stream are numbered: what they queue keeps its order, and a repeat changes nothing.
@@ -130,7 +132,7 @@ local function write_commit(c, op, mark, head, found, resumed, now)
   if #c.outbox > 0 then set('outbox', c.outbox_next) end
   redis.call(unpack(row))
   for _, s in ipairs(c.sent) do redis.call('HSET', KEYS[16], s[1], s[2]) end
-  for i, j in ipairs(c.jobs) do write_job(c, i, j, now) end
+  for i, j in ipairs(c.jobs) do write_job(c, i, j, now, head) end
   for _, s in ipairs(c.settles) do settle_job(s, now) end
   for _, x in ipairs(c.cancels) do
     if redis.call('EXISTS', KEYS[x.k]) == 1 then

@@ -3,7 +3,8 @@
 --      8 job(hash) 9 parked(zset)
 -- ARGV 1 header: {op, again, id, kind, family: of its events, incarnation, stream, channel, effect, lease_ms: of a delivery}
 -- Returns {token, attempt, charged, prior, error: of the last attempt, expired, since, due, now, offset, expires_at, destination,
---          is_cancelled: somebody wanted it stopped, waits: attempts that only found that they have to wait}
+--          is_cancelled: somebody wanted it stopped, waits: attempts that only found that they have to wait,
+--          began: the newest event of the commit that started it}
 --       | {refused: gone|settled|held|early|behind|paused|revoked|type}
 -- A delivery that is not due waits behind another; deliveries go on while the session is paused. A hint may name
 -- any kind: a job of another one is gone, as far as this kind goes.
@@ -17,7 +18,7 @@ local now = now_ms(KEYS[5])
 local lease = redis.call('ZSCORE', KEYS[7], h.incarnation)
 if not lease or tonumber(lease) <= now then return refuse('revoked') end
 local row = redis.call('HMGET', KEYS[8], 'state', 'token', 'attempts', 'free', 'expires_at', 'left', 'since', 'due', 'effect', 'prior', 'error',
-  'destination', 'kind', 'cancel', 'waits')
+  'destination', 'kind', 'cancel', 'waits', 'began')
 local head, last = head_of(KEYS[1])
 local found, resumed = written_before(KEYS[1], h.op, last, h.again)
 if not resumed then
@@ -59,7 +60,8 @@ redis.call('ZADD', KEYS[6], now, h.kind .. '|' .. h.id)
 local reply = cjson.encode({ token = token, attempt = attempt, charged = attempt - tonumber(row[4]), prior = prior,
   expired = expires <= now, since = tonumber(row[7]), due = tonumber(row[8]), now = now, offset = made[1],
   expires_at = expires, error = row[11] or '', destination = row[12] or '',
-  is_cancelled = row[14] and true or false, waits = tonumber(row[15] or 0) })
+  is_cancelled = row[14] and true or false, waits = tonumber(row[15] or 0),
+  began = tonumber(row[16] or 0) })
 redis.call('SET', KEYS[4], reply, 'EX', 600)
 redis.call('PUBLISH', h.channel, head)
 return reply

@@ -6,6 +6,9 @@ from services.channels.accounts import Accounts
 from services.config import Config
 from services.inbound.answering import Answering
 from services.inbound.contract import Source, Sources
+from services.inbound.github import DEBOUNCE_MS as GITHUB_DEBOUNCE_MS
+from services.inbound.github import USUAL as GITHUB_USUAL
+from services.inbound.github import GitHubSource
 from services.inbound.rules import Rules
 from services.inbound.slack import DEBOUNCE_MS as SLACK_DEBOUNCE_MS
 from services.inbound.slack import USUAL as SLACK_USUAL
@@ -22,6 +25,11 @@ def sources_of(settings: Settings, config: Config, accounts: Accounts, answering
         accounts.slack,
         answering,
     )
+    github = GitHubSource(
+        settings.github,
+        Rules("github", config.routes, config.agents, usual=GITHUB_USUAL, debounce_ms=GITHUB_DEBOUNCE_MS),
+        accounts.github,
+    )
     others = [
         StandardSource(
             each,
@@ -30,5 +38,5 @@ def sources_of(settings: Settings, config: Config, accounts: Accounts, answering
         )
         for each in config.sources
     ]
-    every: list[Source] = [slack, *others]
+    every: list[Source] = [slack, github, *others]
     return {source.name: source for source in every}

@@ -39,6 +39,8 @@ from services.telemetry.tracer import within
 PAGE = 40
 ATTEMPTS = 30
 PAUSED_S = 5.0
+# What a session begins with stands behind its creation.
+FIRST = 2
 
 
 class Routes:
@@ -161,7 +163,7 @@ class Routes:
             if queued.does == "withdraw":
                 done = self._controls.withdraw(session, offset)
             else:
-                composed = task.compose(is_first=False)
+                composed = task.compose(is_first=offset == FIRST)
                 if not isinstance(composed, Said):
                     return _not_said(queued, composed)
                 done = self._controls.replace(session, offset, composed.input.text)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from services.config import AgentConfig, RouteConfig
 from services.inbound.contract import Does, Ignored, Order
 from services.streams.event import StreamId
+
+# What a route must name, of what it may leave out, to take a delivery.
+Needs = Literal["", "events", "labels"]
 
 _session = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
@@ -49,9 +53,11 @@ class Rules:
         self._routes = [*(each for each in routes if each.source == source), fallback]
         self._agents, self._debounce_ms = agents, debounce_ms
 
-    def order(self, subject: Subject, *, does: Does = "say", is_there: bool = False) -> Order | Ignored:
-        """What the first route that fits makes of `subject`."""
-        route = self._route(subject, any_text=does == "command")
+    def order(
+        self, subject: Subject, *, does: Does = "say", is_there: bool = False, needs: Needs = ""
+    ) -> Order | Ignored:
+        """What the first route that fits makes of `subject`; of those only that name what it `needs`."""
+        route = self._route(subject, any_text=does == "command", needs=needs)
         if route is None:
             return Ignored("no_route")
         if route.ignore:
@@ -73,9 +79,20 @@ class Rules:
         route = self._route(subject, any_text=True)
         return route is not None and (not route.commands or _matches(route.commands, subject.author))
 
-    def _route(self, subject: Subject, *, any_text: bool) -> RouteConfig | None:
+    def _route(self, subject: Subject, *, any_text: bool, needs: Needs = "") -> RouteConfig | None:
         """The first that fits; `any_text`: whatever text it wants, as a command is none of what it is about."""
-        return next((each for each in self._routes if _fits(each, subject, any_text=any_text)), None)
+        named = (each for each in self._routes if _names(each, needs))
+        return next((each for each in named if _fits(each, subject, any_text=any_text)), None)
+
+
+def _names(route: RouteConfig, needs: Needs) -> bool:
+    match needs:
+        case "events":
+            return bool(route.events)
+        case "labels":
+            return bool(route.labels)
+        case _:
+            return True
 
 
 def _fits(route: RouteConfig, subject: Subject, *, any_text: bool) -> bool:

@@ -42,6 +42,7 @@ class Comment(msgspec.Struct, frozen=True):
     user: Account | None = None
     html_url: str = ""
     in_reply_to_id: int | None = None
+    updated_at: datetime | None = None
 
 
 class Issue(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ webhook tells what its author may do.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -61,7 +62,9 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     `actor` did what it tells of, and theirs is the permission that counts; `author` wrote `text`, which may be
     somebody else: a label can be put on a stranger's issue, an owner can edit a stranger's comment. `said` is the
     id of the comment or review that holds `text`, 0: the issue or pull request itself. `thread` is the first
-    comment of a review's thread, where there is one. `is_own`: we wrote `text`, or did it ourselves.
+    comment of a review's thread, where there is one. `opening` is what the issue or pull request itself says, and
+    `opener` wrote it. `at_s` is when GitHub has it that `text` became what it is, epoch seconds, 0 if it does not say.
+    `is_own`: we wrote `text`, or did it ourselves.
     `calls`: `text` mentions us; `called`: it did before an edit too. `key` is the same for every delivery of one
     event, `said_key` for everything that ever happens to one text.
     """
@@ -82,6 +85,9 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     actor: Person | None = None
     author: Person | None = None
     text: str = ""
+    opener: Person | None = None
+    opening: str = ""
+    at_s: float = 0.0
     url: str = ""
     said: int = 0
     said_key: str = ""
@@ -164,6 +170,9 @@ def _told(found: Inbound, payload: Payload, subject: Subject, login: str) -> Inb
         actor=actor,
         author=author,
         text=text,
+        opener=_person(subject.user, login),
+        opening=subject.body or "",
+        at_s=_at_s(said),
         url=said.html_url,
         said=comment.id if comment else 0,
         said_key=_said_key(found, subject, comment),
@@ -205,6 +214,14 @@ def _thread(payload: Payload) -> int:
     if payload.comment is None or payload.pull_request is None:
         return 0
     return payload.comment.in_reply_to_id or payload.comment.id
+
+
+def _at_s(said: Comment | Subject) -> float:
+    told = said.updated_at or (said.submitted_at if isinstance(said, Comment) else None)
+    try:
+        return datetime.fromisoformat(told or "").timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _before(payload: Payload) -> str:

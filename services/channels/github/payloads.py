@@ -55,6 +55,7 @@ class Subject(msgspec.Struct, frozen=True):
     user: User | None = None
     html_url: str = ""
     pull_request: Link | None = None
+    updated_at: str = ""
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -66,6 +67,8 @@ class Comment(msgspec.Struct, frozen=True):
     html_url: str = ""
     in_reply_to_id: Id | None = None
     path: str | None = None
+    updated_at: str = ""
+    submitted_at: str | None = None
 
 
 class Before(msgspec.Struct, frozen=True, rename={"value": "from"}):

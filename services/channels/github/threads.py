@@ -43,13 +43,19 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
 
 
-def thread_before(api: API, target: Target, said: int, within: Within, *, most: int = COMMENTS) -> Thread:
-    """What was said before the comment `said`, 0: so far. In a review, its thread only. Raises: DeliveryError."""
+def thread_before(
+    api: API, target: Target, said: int, within: Within, *, most: int = COMMENTS, as_of_s: float = 0.0
+) -> Thread:
+    """What was said before the comment `said`, 0: so far. In a review, its thread only.
+
+    What was written or changed after `as_of_s` (epoch seconds, 0: ever) is left out: whoever called us then did not
+    see it. Raises: DeliveryError.
+    """
     issue = api.issue(target, within)
     found, is_all = (
         _in_review(api, target, within) if target.thread else _last(api, target, issue.comments, within)
     )
-    before = [each for each in found if not said or each.id < said]
+    before = [each for each in found if (not said or each.id < said) and _is_as_of(each, as_of_s)]
     return Thread(
         title=issue.title,
         url=issue.html_url,
@@ -57,6 +63,10 @@ def thread_before(api: API, target: Target, said: int, within: Within, *, most: 
         comments=tuple(_words(each.id, each.user, each.body) for each in before[-most:]),
         is_whole=is_all and len(before) <= most,
     )
+
+
+def _is_as_of(comment: Comment, at_s: float) -> bool:
+    return not at_s or comment.updated_at is None or comment.updated_at.timestamp() <= at_s
 
 
 def _last(api: API, target: Target, count: int, within: Within) -> tuple[list[Comment], bool]:

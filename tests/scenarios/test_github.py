@@ -8,6 +8,7 @@ import pytest
 
 from services.streams.vocabulary import InputReceived
 from tests.fakes.github_server import GitHubServer
+from tests.fakes.github_world import Issue
 from tests.scenarios.github_talk import Talk, environment
 from tests.scenarios.platform import Platform, Setup, installed_site, running_platform
 from tests.worker.waiting import wait_until
@@ -37,8 +38,8 @@ def talk(platform: Platform, server: GitHubServer) -> Talk:
     return Talk(platform, server)
 
 
-def inputs(talk: Talk, issue: object) -> list[InputReceived]:
-    return talk.session(issue).all("input.received", InputReceived)  # type: ignore[arg-type]
+def inputs(talk: Talk, issue: Issue) -> list[InputReceived]:
+    return talk.session(issue).all("input.received", InputReceived)
 
 
 def test_a_mention_in_a_comment_is_answered_in_the_issue(talk: Talk) -> None:

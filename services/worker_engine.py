@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from services.channels.registry import channels_of
 from services.engine import STORE_WAIT_S, Engine, relay_of
@@ -28,12 +29,15 @@ from services.llm.spans import ChatSpans
 from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
-from services.processors.advance import Advancer, Held
+from services.processors.advance import Advancer, Committed, Held
 from services.settings import Settings
 from services.streams.keys import INBOUND, KINDS
 from services.telemetry.process import Telemetry
 from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
+
+if TYPE_CHECKING:
+    from services.channels.slack.working import Working
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
 STUCK_GRACES = 3.0
@@ -79,6 +83,8 @@ class WorkerEngine(Engine):
             faults=self.faults,
             spans=ToolSpans(self._spans, settings.trace_content),
         )
+        self._observer = Observer(self.telemetry.tracer, self.telemetry.counters)
+        self._working = self._working_in_slack()
         self.llm = self._llm()
         self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
@@ -120,7 +126,7 @@ class WorkerEngine(Engine):
                 keep_jobs_s=self.config.retention.settled_jobs_hours * 3600,
                 delivery_lease_s=self.settings.timings.delivery_lease_s,
                 is_dead=partial(is_proven_dead, host=host_id()),
-                committed=Observer(self.telemetry.tracer, self.telemetry.counters).committed,
+                committed=self._committed,
             ),
             runners={"llm": self.llm, "tool": self.tool_jobs, "deliver": self._deliver()},
             deliverer=StreamDeliverer(self.log),
@@ -134,6 +140,21 @@ class WorkerEngine(Engine):
             tracer=self.telemetry.tracer,
             chooser=Share(self.census, incarnation).chooser,
         )
+
+    def _working_in_slack(self) -> Working | None:
+        if self.settings.slack.off:
+            return None
+        from services.channels.slack.status import WorkingStatus
+        from services.channels.slack.working import Working
+
+        templates = (route.session for route in self.config.routes if route.source == "slack")
+        prefixes = {"slack:", *(template.partition("{")[0] for template in templates if template)}
+        return Working(self.log, WorkingStatus(self.accounts.slack()), sorted(prefixes))
+
+    def _committed(self, done: Committed) -> None:
+        self._observer.committed(done)
+        if self._working is not None:
+            self._working.committed(done)
 
     def _deliver(self) -> ByStream:
         timings = self.settings.timings
@@ -191,9 +212,13 @@ class WorkerEngine(Engine):
         self.relay.start()
         self.watchdog.start()
         self.orphans.start()
+        if self._working is not None:
+            self._working.start()
 
     def stop(self) -> None:
         """Everything that ran here has ended or is found by others."""
+        if self._working is not None:
+            self._working.stop()
         self.watchdog.stop()
         self.orphans.stop()
         self.relay.stop()

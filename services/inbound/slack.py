@@ -144,6 +144,7 @@ class SlackSource:
             source=self.name,
             author=names.get(arrival.author, arrival.author or arrival.bot),
             reply_to=address.encode(),
+            message=arrival.ts,
         )
         return Said(input=said, key=key_of(arrival))
 

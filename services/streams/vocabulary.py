@@ -53,7 +53,8 @@ class InputReceived(Payload, frozen=True):
     """Somebody said something. `policy` decides what it does to a running turn.
 
     `callback` is an address the answer is also delivered to; it may hold a secret of its owner. `reply_to` is the
-    thread it came from and is answered in, `<channel>:…`; `permission` what its author may do there.
+    thread it came from and is answered in, `<channel>:…`; `permission` what its author may do there, `message` the
+    channel's own name of what was said.
     """
 
     text: str
@@ -64,6 +65,7 @@ class InputReceived(Payload, frozen=True):
     callback: str | None = None
     reply_to: str | None = None
     permission: str = ""
+    message: str = ""
 
 
 class InputReplaced(Payload, frozen=True):

@@ -16,6 +16,7 @@ from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
 from services.channels.slack.marks import mark, marked
+from services.channels.slack.status import WorkingStatus
 from services.channels.slack.text import escaped, parts, unpaged
 
 if TYPE_CHECKING:
@@ -23,18 +24,23 @@ if TYPE_CHECKING:
 
 # What a notification shows of a message that is made of blocks.
 PREVIEW = 300
+# An answer is not held up for longer by what only goes with it.
+STATUS_S = 3.0
 # Slack counts in ways it does not tell: what it will not take as markdown is said as plain text.
 _NOT_AS_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long"})
 
 
 class SlackChannel:
-    """Posts through `client`. `settle_ms`: what a dead process sent is in the thread by then."""
+    """Posts through `client`; with an answer the `status` of its thread ends.
+
+    `settle_ms`: what a dead process sent is in the thread by then.
+    """
 
     name = "slack"
     settle_ms = 5_000
 
-    def __init__(self, client: SlackClient) -> None:
-        self._client = client
+    def __init__(self, client: SlackClient, status: WorkingStatus | None = None) -> None:
+        self._client, self._status = client, status or WorkingStatus(client)
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Post what is not there yet of `letter`, within its `timeout_s`.
@@ -62,6 +68,7 @@ class SlackChannel:
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
             there.add(part)
+        self._end_status(letter, address, sending)
         return Receipt()
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
@@ -70,12 +77,25 @@ class SlackChannel:
         Raises: DeliveryError: ambiguous for whatever keeps it from telling; cancelled.
         """
         web = self._client.attempt(sending, letter.timeout_s)
-        count = len(_bodies(letter))
-        return Receipt() if len(_look(web, _address(letter), letter, count)) == count else None
+        address, count = _address(letter), len(_bodies(letter))
+        if len(_look(web, address, letter, count)) < count:
+            return None
+        self._end_status(letter, address, sending)
+        return Receipt()
 
     def close(self) -> None:
         """Close idle connections."""
         self._client.close()
+
+    def _end_status(self, letter: Letter, address: SlackAddress, sending: Sending) -> None:
+        """Before the delivery counts as done, so that whoever takes over from a dead process ends it too."""
+        if letter.note or not letter.input.message:
+            return
+        try:
+            self._status.end(address, letter.input.message, sending, timeout_s=STATUS_S)
+        except DeliveryError:
+            # It is there, whatever becomes of the status.
+            return
 
 
 def _look(web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:

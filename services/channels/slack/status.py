@@ -77,6 +77,17 @@ class WorkingStatus:
         """Take back what `show` did by `way`; done too when it is gone already. Raises: DeliveryError."""
         _CLEAR[way](self._client.attempt(sending, timeout_s), address, ts)
 
+    def end(self, address: SlackAddress, ts: str, sending: Sending, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Take back what `show` did in whichever process, by the way it would go. Raises: DeliveryError."""
+        web = self._client.attempt(sending, timeout_s)
+        for way in self._ways():
+            try:
+                _CLEAR[way](web, address, ts)
+                return
+            except DeliveryError as error:
+                if way == "reaction" or not self._may_go_on(way, error):
+                    raise
+
     def _ways(self) -> list[Way]:
         ways: tuple[Way, ...] = ("session", "assistant", "reaction")
         with self._lock:

@@ -78,11 +78,12 @@ def test_a_reply_in_our_thread_is_answered_and_one_in_another_is_not(talk: Talk)
     ours = talk.call("first")
     talk.wait_replies(ours)
     theirs = talk.slack.workspace.say("lunch?", channel=ours.channel)
-    calls = len(talk.slack.calls)
+    asked = len(talk.slack.of("users.info")) + len(talk.slack.of("conversations.replies"))
 
     talk.reply(theirs, "yes")
     assert talk.fates(ours.channel)[-1] == ("reply", "ignored", "not_our_thread")
-    assert len(talk.slack.calls) == calls, "nobody is asked about what is not meant for us"
+    later = len(talk.slack.of("users.info")) + len(talk.slack.of("conversations.replies"))
+    assert later == asked, "nobody is asked about what is not meant for us"
     talk.reply(ours, "and second")
 
     assert "and second" in talk.wait_replies(ours, 2)[1]

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from flask import Flask
 
+from services.diagnosis.channels import channel_states
 from services.engine import Engine
 from services.inbound.capture import Capture
 from services.settings import Settings, load_settings
@@ -35,6 +36,9 @@ def web_app(
     engine = Engine(settings, hints, telemetry=telemetry, is_stopping=is_stopping)
     engine.wake.start()
     engine.totals.start()
+    for each in channel_states(settings, engine.config):
+        say = engine.logger.warning if each.doubts else engine.logger.info
+        say("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
     metrics = engine.metrics(version("turnwright"))
     limits = engine.config.limits
     return create_app(

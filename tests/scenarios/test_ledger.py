@@ -73,6 +73,7 @@ def test_a_mention_is_routed_and_shown_as_it_came(talk: Talk) -> None:
     assert event.json()["events"][0]["type"] == "input.received"
     shown = talk.platform.http.get(f"/api/inbound/{newest['id']}").json()
     assert shown["body"].encode() == request.body
+    wait_until(lambda: (talk.platform.gauge("turnwright_inbound_settled_total") or 0) >= 1)
     routed = deliveries(talk, "limit=100&state=routed&source=slack")
     assert [each["session"] for each in routed].count(newest["session"]) == 1
 
@@ -130,3 +131,15 @@ def test_an_audit_owes_an_answer_that_could_not_be_said_until_somebody_gives_it_
     assert shell.run("outbox", "--discard", reply["id"]).status == 0
     wait_until(lambda: of_session() == [])
     assert [each["state"] for each in deliveries(talk) if each["session"] == session] == ["routed"]
+
+
+def test_web_says_at_its_start_which_channels_are_on(talk: Talk) -> None:
+    lines = [
+        json.loads(line)
+        for line in talk.platform.parts["web"].log.read_text().splitlines()
+        if '"channel"' in line
+    ]
+
+    states = {each["channel"]: each["state"] for each in lines if "channel" in each}
+    assert states["slack"] == "on, webhooks to /webhooks/slack/events"
+    assert states["github"].startswith("off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET")

@@ -47,7 +47,7 @@ def every_delivery(server: Server, query: Query) -> Iterator[Delivery]:
 def remark(delivery: Delivery) -> str:
     """Where it went, why not, or what it waits for."""
     if delivery.wait is not None:
-        until = f", until {output.clock(delivery.wait.until)}" if delivery.wait.until else ""
+        until = f"; next try at {output.clock(delivery.wait.until)}" if delivery.wait.until else ""
         return f"{delivery.wait.text}{until}"
     if delivery.state == "routed":
         return f"{delivery.session}@{delivery.offset}"

@@ -15,6 +15,7 @@ import msgspec
 
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.config import Config, load_config
+from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
 from services.diagnosis.roles import RoleState, read_supervised
 from services.errors import ConfigurationError, TurnwrightError
@@ -27,6 +28,7 @@ from services.processes import is_running
 from services.settings import Settings, store_addresses
 from services.streams.admission import NEARLY_FULL, inspect_store, problems_of
 from services.streams.keys import Keys
+from services.streams.log import Log
 from services.streams.store import Store, translated
 from services.telemetry.otel import Otel
 
@@ -61,6 +63,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     store = yield from _store(settings, advice)
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
+        yield from check_backlog(store, _keys(settings, store))
         yield from _callbacks(settings, store)
         store.close()
     yield from _broker(settings, advice)
@@ -158,7 +161,7 @@ def _store(settings: Settings, advice: str) -> Generator[Finding, None, Store | 
 
 
 def _work(settings: Settings, store: Store, *, workers: int) -> Iterator[Finding]:
-    keys = Keys(settings.namespace, inspect_store(store).shards or 1)
+    keys = _keys(settings, store)
     beats = Census(store, keys, alive_s=ALIVE_S).workers().values()
     if not beats:
         yield Finding(part="workers", state="problem", text="none is alive: nothing that is due gets done")
@@ -178,6 +181,22 @@ def _work(settings: Settings, store: Store, *, workers: int) -> Iterator[Finding
         if late_s > OVERDUE_S:
             text = f"{one.id} has been due for {late_s:.0f} s"
             yield Finding(part=f"due {one.kind}", state="warning", text=text)
+
+
+def _keys(settings: Settings, store: Store) -> Keys:
+    return Keys(settings.namespace, inspect_store(store).shards or 1)
+
+
+def check_backlog(store: Store, keys: Keys) -> Iterator[Finding]:
+    """Whether webhooks that were received wait for long. Raises: Unavailable."""
+    pending = Backlog(Log(store, keys)).sizes()
+    count, age_s = sum(pending.sources.values()), (pending.now - pending.oldest) / 1000
+    if count and age_s > OVERDUE_S:
+        text = (
+            f"{count} received deliveries have no outcome yet, the oldest for {age_s:.0f} s:"
+            " `turnwright inbound --state pending` says why"
+        )
+        yield Finding(part="inbound", state="warning", text=text)
 
 
 def _callbacks(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.diagnosis.checkup import check_backlog
 from services.streams.event import EventInput, StreamId
 from services.streams.inbound_events import InboundReceived
 from services.streams.ledger import Ledger, Place
@@ -65,3 +66,14 @@ def test_what_is_old_makes_room_when_something_new_comes(stage: Stage) -> None:
     receive(stage, "inbound:shop", "")
 
     assert [name for _, name in paged(stage, 10)] == ["inbound:shop@3"]
+
+
+def test_a_checkup_warns_of_what_waits_for_long(stage: Stage) -> None:
+    receive(stage, "inbound:shop", "", "")
+    assert list(check_backlog(stage.store, stage.keys)) == []
+    stage.pass_time(120_000)
+
+    (finding,) = check_backlog(stage.store, stage.keys)
+
+    assert (finding.part, finding.state) == ("inbound", "warning")
+    assert finding.text.startswith("2 received deliveries have no outcome yet, the oldest for 12")

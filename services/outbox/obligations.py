@@ -100,10 +100,11 @@ class Obligations(Processor[Owing]):
         return [_note(text, thread) for thread in islice(state.waiting, BATCH)] if text else ()
 
     def wakes_at(self, state: Owing) -> int | None:
-        """At once, while an end is to be written down; else when the next answer is overdue."""
-        if state.ended or any(not one.is_open for one in _all(state)):
+        """At once, while something is to be written down; else when the next answer is overdue."""
+        if state.ended or state.new:
             return 0
-        return None if state.paused_at else min(map(self._due, _all(state)), default=None)
+        every = (one for waiting in state.waiting.values() for one in waiting.values())
+        return None if state.paused_at else min(map(self._due, every), default=None)
 
     def on_time(self, state: Owing, moment: Moment) -> Sequence[Decision]:
         """Record what is left to be recorded; tell those who wait for too long."""
@@ -116,9 +117,9 @@ class Obligations(Processor[Owing]):
     def _record(self, state: Owing, moment: Moment) -> list[Decision]:
         """The opening and the ends of obligations."""
         decided: list[Decision] = []
-        for thread, new in islice(_unopened(state), BATCH):
-            due_at = min(map(self._due, new.values()))
-            opened = ObligationOpened(inputs=tuple(new), reply_to=thread, due_at=due_at)
+        for thread, inputs in islice(state.new.items(), BATCH):
+            due_at = self._due(state.waiting[thread][inputs[0]])
+            opened = ObligationOpened(inputs=inputs, reply_to=thread, due_at=due_at)
             decided.append(_emit("obligation.opened", opened))
         for one in state.ended[:BATCH]:
             job = entry_id(moment.stream, one.entry) if one.entry else ""
@@ -131,12 +132,12 @@ class Obligations(Processor[Owing]):
 
     def _late(self, state: Owing, now_ms: int) -> Iterator[str]:
         for thread, waiting in state.waiting.items():
-            if any(one.is_open and self._due(one) <= now_ms for one in waiting.values()):
+            if thread not in state.new and any(self._due(one) <= now_ms for one in waiting.values()):
                 yield thread
 
     def _tell(self, state: Owing, thread: str, now_ms: int) -> Sequence[Decision]:
         """One note for all in the thread that were not told yet, and one for those that are given up."""
-        waiting = {n: one for n, one in state.waiting[thread].items() if one.is_open}
+        waiting = state.waiting[thread]
         lost = {n: one for n, one in waiting.items() if one.noted_at and self._due(one) <= now_ms}
         if lost:
             settled = ObligationSettled(inputs=tuple(lost), how="failed", reason="overdue")
@@ -146,17 +147,6 @@ class Obligations(Processor[Owing]):
         noted = ObligationNoted(inputs=tuple(new), reply_to=thread, due_at=now_ms + self._gives_up_ms)
         text = still_working(_why(state, new.values()))
         return (_emit("obligation.noted", noted), _note(text, thread, is_status=True))
-
-
-def _all(state: Owing) -> Iterator[Waiting]:
-    for waiting in state.waiting.values():
-        yield from waiting.values()
-
-
-def _unopened(state: Owing) -> Iterator[tuple[str, dict[int, Waiting]]]:
-    for thread, waiting in state.waiting.items():
-        if new := {n: one for n, one in waiting.items() if not one.is_open}:
-            yield thread, new
 
 
 def _why(state: Owing, waiting: Iterable[Waiting]) -> Holdup:

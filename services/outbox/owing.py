@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -33,11 +33,10 @@ MOST_WAITING = 1_000
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
     """One input without an answer, since `since`. `is_asked`: it is of the turn that runs.
 
-    `is_open`: its obligation is in the log. `noted_at` is when its thread was told that it takes longer. Epoch ms.
+    `noted_at` is when its thread was told that it takes longer. Epoch ms.
     """
 
     since: int
-    is_open: bool = False
     is_asked: bool = False
     noted_at: int = 0
 
@@ -52,12 +51,14 @@ class Ended(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Owing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`waiting`: by thread, the inputs without an answer; `replying`: by entry of the outbox, those it answers.
+    """`waiting`: by thread, the inputs without an answer, of which the obligations of those `new` are not in the log
+    yet; `replying`: by entry of the outbox, those it answers.
 
     `doing` is what the turn that runs waits for; `faulted` are parked processors; `paused_at` is 0 unless paused.
     """
 
     waiting: dict[str, dict[int, Waiting]] = {}
+    new: dict[str, tuple[int, ...]] = {}
     replying: dict[int, tuple[int, ...]] = {}
     ended: tuple[Ended, ...] = ()
     doing: Literal["", "llm", "retry", "tool"] = ""
@@ -88,7 +89,7 @@ def reduce(state: Owing, event: Event) -> Owing:
         case "reply.delivered" | "reply.uncertain" | "reply.failed":
             return _reply_settled(state, event)
         case "obligation.opened":
-            return _changed(state, event.decode(ObligationOpened).inputs, is_open=True)
+            return _with(state, new=_less(state.new, event.decode(ObligationOpened).inputs))
         case "obligation.noted":
             noted = event.decode(ObligationNoted)
             return _changed(state, noted.inputs, noted_at=event.created_at)
@@ -104,20 +105,16 @@ def _received(state: Owing, event: Event) -> Owing:
         return state
     if sum(map(len, state.waiting.values())) >= MOST_WAITING:
         return state
-    thread = {**state.waiting.get(said.reply_to, {}), event.offset: Waiting(event.created_at)}
-    return _with(state, waiting={**state.waiting, said.reply_to: thread})
+    thread = said.reply_to
+    waiting = {**state.waiting.get(thread, {}), event.offset: Waiting(event.created_at)}
+    new = (*state.new.get(thread, ()), event.offset)
+    return _with(state, waiting={**state.waiting, thread: waiting}, new={**state.new, thread: new})
 
 
 def _turn_settled(state: Owing, settled: TurnSettled) -> Owing:
     # A superseded turn lists none of its inputs: they are asked anew.
-    unasked = {
-        thread: {
-            n: msgspec.structs.replace(one, is_asked=False) if one.is_asked else one
-            for n, one in inputs.items()
-        }
-        for thread, inputs in state.waiting.items()
-    }
-    state = _with(state, waiting=unasked, doing="")
+    asked = [n for waiting in state.waiting.values() for n, one in waiting.items() if one.is_asked]
+    state = _with(_changed(state, asked, is_asked=False), doing="")
     return _given_up(state, settled.inputs, "cancelled") if settled.outcome == "cancelled" else state
 
 
@@ -188,27 +185,36 @@ def _resumed(state: Owing, now: int) -> Owing:
 
 def _open(state: Owing, inputs: Iterable[int]) -> tuple[int, ...]:
     """Those of `inputs` that wait under an obligation that is in the log."""
-    known = {n for waiting in state.waiting.values() for n, one in waiting.items() if one.is_open}
-    return tuple(n for n in inputs if n in known)
-
-
-def _without(state: Owing, inputs: Iterable[int]) -> Owing:
-    gone = set(inputs)
-    left = (
-        (thread, {n: one for n, one in waiting.items() if n not in gone})
-        for thread, waiting in state.waiting.items()
+    new = {n for several in state.new.values() for n in several}
+    return tuple(
+        n for n in inputs if n not in new and any(n in waiting for waiting in state.waiting.values())
     )
-    return _with(state, waiting={thread: waiting for thread, waiting in left if waiting})
 
 
-def _changed(state: Owing, inputs: Iterable[int], **changes: object) -> Owing:
-    wanted = set(inputs)
-    changed = {
-        thread: {
-            n: msgspec.structs.replace(one, **changes) if n in wanted else one for n, one in waiting.items()
-        }
-        for thread, waiting in state.waiting.items()
-    }
+def _less(new: dict[str, tuple[int, ...]], inputs: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    gone = set(inputs)
+    left = ((thread, tuple(n for n in several if n not in gone)) for thread, several in new.items())
+    return {thread: several for thread, several in left if several}
+
+
+def _without(state: Owing, inputs: Sequence[int]) -> Owing:
+    left: dict[str, dict[int, Waiting]] = {}
+    for thread, waiting in state.waiting.items():
+        gone = [n for n in inputs if n in waiting]
+        kept = dict(waiting) if gone else waiting
+        for n in gone:
+            del kept[n]
+        if kept:
+            left[thread] = kept
+    return _with(state, waiting=left, new=_less(state.new, inputs))
+
+
+def _changed(state: Owing, inputs: Sequence[int], **changes: object) -> Owing:
+    changed = dict(state.waiting)
+    for thread, waiting in state.waiting.items():
+        if found := [n for n in inputs if n in waiting]:
+            new = {n: msgspec.structs.replace(waiting[n], **changes) for n in found}
+            changed[thread] = {**waiting, **new}
     return _with(state, waiting=changed)
 
 

@@ -189,10 +189,10 @@ class Platform:
         wait_until(store.is_ready)
         return part
 
-    def start_web(self) -> Part:
-        """Start the web process, on the same port every time."""
+    def start_web(self, name: str = "web") -> Part:
+        """Start a web process, on the same port every time, whatever its name."""
         number = self.listener.fileno()
-        return self._start("web", _turnwright("web", "--listen-fd", str(number)), pass_fds=(number,))
+        return self._start(name, _turnwright("web", "--listen-fd", str(number)), pass_fds=(number,))
 
     def start_worker(self, name: str = "worker-1", **variables: str) -> Part:
         """Start a worker; `variables` come on top of its environment."""

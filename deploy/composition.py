@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from flask import Flask
 
+from deploy.spooling import start_spooling
 from services.diagnosis.channels import channel_states
 from services.engine import Engine
 from services.inbound.capture import Capture
@@ -39,7 +40,8 @@ def web_app(
     for each in channel_states(settings, engine.config):
         say = engine.logger.warning if each.doubts else engine.logger.info
         say("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
-    metrics = engine.metrics(version("turnwright"))
+    spooling = start_spooling(engine)
+    metrics = engine.metrics(version("turnwright"), here=spooling.gauges)
     limits = engine.config.limits
     return create_app(
         engine.sessions(),
@@ -52,5 +54,6 @@ def web_app(
         trusted_proxies=settings.trusted_proxies,
         tracer=telemetry.tracer,
         baggage_keys=engine.baggage_keys,
-        capture=Capture(engine.log, engine.sources, telemetry.counters),
+        capture=Capture(spooling.keeper, engine.sources, telemetry.counters),
+        takes_webhooks=spooling.is_ready,
     )

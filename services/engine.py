@@ -40,6 +40,7 @@ from services.settings import Settings, store_addresses
 from services.streams.admission import Guard, admit, await_store, inspect_store, is_accepting
 from services.streams.log import Log
 from services.streams.store import Store
+from services.telemetry.counters import Gauge
 from services.telemetry.process import Telemetry
 from services.tokens import Tokens
 
@@ -167,10 +168,12 @@ class Engine:
             self.census.processors(),
         )
 
-    def metrics(self, version: str) -> Metrics:
-        """What `/metrics` shows."""
+    def metrics(self, version: str, *, here: Callable[[], list[Gauge]] = list) -> Metrics:
+        """What `/metrics` shows, with what this host alone knows."""
         backlog = Backlog(self.log)
-        return Metrics(self.store, self.due, self.worker_census, self.totals, version, inbound=backlog.sizes)
+        return Metrics(
+            self.store, self.due, self.worker_census, self.totals, version, inbound=backlog.sizes, here=here
+        )
 
     def sessions(self) -> Sessions:
         """What the API offers."""

@@ -24,6 +24,7 @@ from services.channel_settings import (
 )
 from services.environment import PREFIX, Environment
 from services.errors import ConfigurationError, Unavailable
+from services.spool_settings import SpoolSettings, spool_settings
 from services.telemetry.otel import CONTENTS, Content, Otel, read_otel
 from services.variables import (
     Destination,
@@ -116,6 +117,7 @@ class Settings:
     slack: SlackSettings
     github: GitHubSettings
     sources: SourceSecrets
+    spool: SpoolSettings
     trace_content: Content
     otel: Otel
     test_store_url: str | None = field(repr=False)
@@ -135,8 +137,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     store_url = read_secret("STORE_URL", store_url_of)
     otel, problems = read_otel(environ)
     reader.note(problems)
+    home = read("HOME", data_folder, None) or reader.parse("HOME", data_folder, ".turnwright") or Path("/")
     settings = Settings(
-        home=read("HOME", data_folder, None) or reader.parse("HOME", data_folder, ".turnwright") or Path("/"),
+        home=home,
         host=read("HOST", host_of, "127.0.0.1"),
         port=read("PORT", int_between(1, 65535), None),
         store_url=store_url,
@@ -159,6 +162,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         slack=slack_settings(reader),
         github=github_settings(reader),
         sources=source_secrets(reader),
+        spool=spool_settings(reader, environ, home),
         trace_content=read("TRACE_CONTENT", one_of(CONTENTS), "none"),
         otel=otel,
         test_store_url=read_secret("TEST_STORE_URL", store_url_of),

@@ -33,7 +33,7 @@ from web.sessions import controls_blueprint, sessions_blueprint
 from web.webhooks import webhooks_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
-OPEN = frozenset({"health.healthz", "health.readyz"})
+OPEN = frozenset({"health.healthz", "health.readyz", "health.readyz_webhooks"})
 
 
 class WebLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +58,13 @@ def create_app(
     tracer: Tracer | None = None,
     baggage_keys: frozenset[str] = frozenset(),
     capture: Capture | None = None,
+    takes_webhooks: Readiness | None = None,
 ) -> Flask:
     """Build the application.
 
-    `readiness` says whether prompts can be accepted; `metrics` is the Prometheus text. Once `is_stopping`
-    turns true, live streams and waiting prompts end within a second. Peers in `trusted_proxies` may set
-    X-Forwarded-For and -Proto. Of a caller's baggage `baggage_keys` travel on.
+    `readiness` says whether prompts can be accepted, `takes_webhooks` whether webhooks can; `metrics` is the
+    Prometheus text. Once `is_stopping` turns true, live streams and waiting prompts end within a second. Peers in
+    `trusted_proxies` may set X-Forwarded-For and -Proto. Of a caller's baggage `baggage_keys` travel on.
     """
     app = _App(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -94,7 +95,7 @@ def create_app(
     app.register_blueprint(inbound_blueprint(sessions.inbound))
     if capture is not None:
         app.register_blueprint(webhooks_blueprint(capture))
-    app.register_blueprint(health_blueprint(readiness, metrics))
+    app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))
     app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
     if trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # as above

@@ -38,7 +38,7 @@ class EventTypes(msgspec.Struct, frozen=True, kw_only=True):
     types: dict[str, EventType]
 
 
-def health_blueprint(readiness: Readiness, metrics: Metrics) -> Blueprint:
+def health_blueprint(readiness: Readiness, takes_webhooks: Readiness, metrics: Metrics) -> Blueprint:
     """The routes for machines."""
     blueprint = Blueprint("health", __name__)
 
@@ -51,6 +51,17 @@ def health_blueprint(readiness: Readiness, metrics: Metrics) -> Blueprint:
     @documented(Operation(summary="Say whether prompts are accepted", answers={200: Health}))
     def readyz() -> Response:
         if not _is_ready(readiness):
+            raise Failure("unavailable", headers={"Retry-After": "1"})
+        return reply(Health("ready"))
+
+    @blueprint.get("/readyz/webhooks")
+    @documented(
+        Operation(
+            summary="Say whether webhooks are kept, if not by the store then here", answers={200: Health}
+        )
+    )
+    def readyz_webhooks() -> Response:
+        if not _is_ready(takes_webhooks):
             raise Failure("unavailable", headers={"Retry-After": "1"})
         return reply(Health("ready"))
 

@@ -14,7 +14,7 @@ from web.operations import Operation, operation_of
 from web.problems import KINDS, TYPE_PREFIX, Problem
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/readyz/webhooks"})
 
 _PARAMETER = re.compile(r"<(\w+):(\w+)>")
 _PATTERNS = {

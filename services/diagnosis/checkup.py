@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -17,7 +16,9 @@ from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.config import Config, load_config
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
+from services.diagnosis.findings import Finding, State
 from services.diagnosis.roles import RoleState, read_supervised
+from services.diagnosis.spooled import check_spool
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
@@ -41,16 +42,6 @@ _HERE = "in this shell's environment"
 _START = "start it with `make up`"
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 
-State = Literal["ok", "warning", "problem"]
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One checked part. `text` says what is so, or what to do about it."""
-
-    part: str
-    state: State
-    text: str
-
 
 def check_up(settings: Settings) -> Iterator[Finding]:
     """Check everything that can be checked from here, in the order things depend on each other."""
@@ -60,6 +51,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     running = yield from _roles(settings)
     advice = "" if running or settings.store_url else f": {_START}"
     yield from _memory(settings)
+    yield from check_spool(settings.spool)
     store = yield from _store(settings, advice)
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))

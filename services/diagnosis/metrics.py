@@ -17,7 +17,10 @@ Labels = Mapping[str, str]
 
 
 class Metrics:
-    """Collects what `/metrics` shows. `census` counts live workers, `inbound` deliveries that wait."""
+    """Collects what `/metrics` shows.
+
+    `census` counts live workers, `inbound` deliveries that wait; `here` is what this host alone knows.
+    """
 
     def __init__(
         self,
@@ -28,9 +31,10 @@ class Metrics:
         version: str,
         *,
         inbound: Callable[[], Pending],
+        here: Callable[[], list[Gauge]] = list,
     ) -> None:
         self._store, self._due, self._census, self._inbound = store, due, census, inbound
-        self._totals, self._version = totals, version
+        self._totals, self._version, self._here = totals, version, here
 
     def gauges(self) -> list[Gauge]:
         """The state of now. Raises: Unavailable."""
@@ -79,6 +83,7 @@ class Metrics:
             Gauge(
                 "turnwright_store_memory_used_ratio", "Store memory in use of its limit.", [({}, facts.used)]
             ),
+            *self._here(),
         ]
 
     def text(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from services.errors import NotFound, TooLarge
-from services.inbound.answering import Answering
+from services.ids import new_id
 from services.inbound.contract import Answer, Arrived, Request, Source, Sources
+from services.spool.entry import Entry
+from services.spool.keeping import Keeper
 from services.streams.event import EventInput
-from services.streams.log import Log
 from services.streams.vocabulary import StreamCreated
 from services.telemetry.counters import Counters
 
@@ -20,11 +21,10 @@ class SourceOff(Exception):
 
 
 class Capture:
-    """Keeps what the `sources` send in `log`."""
+    """Gives what the `sources` send to `keeper`."""
 
-    def __init__(self, log: Log, sources: Sources, counters: Counters) -> None:
-        self._log, self._sources, self._counters = log, sources, counters
-        self._answering = Answering(log.store, log.keys)
+    def __init__(self, keeper: Keeper, sources: Sources, counters: Counters) -> None:
+        self._keeper, self._sources, self._counters = keeper, sources, counters
 
     def source(self, name: str) -> Source:
         """The source of that name. Raises: NotFound, SourceOff."""
@@ -46,21 +46,18 @@ class Capture:
         arrived = source.read(request)
         if isinstance(arrived, Answer):
             return arrived
-        self._keep(arrived)
+        self._keep(arrived, request.received_s)
         return Answer(body=arrived.answer) if arrived.answer else None
 
-    def _keep(self, arrived: Arrived) -> None:
-        event = EventInput.of("inbound.received", arrived.received, key=arrived.key or None)
-        if arrived.answer_at:
-            # First this: whoever acts on the delivery finds it.
-            self._answering.keep(arrived.stream, arrived.key, arrived.answer_at)
-        created = StreamCreated(source=arrived.received.source)
-        done = self._log.append(
-            arrived.stream,
-            [event],
-            create=EventInput.of("stream.created", created),
-            existing_wins=True,
-            guarded=True,
+    def _keep(self, arrived: Arrived, received_s: float) -> None:
+        # Without a key of the sender's a repeat is another delivery, but ours of this one must be none.
+        key = arrived.key or f"request:{new_id()}"
+        entry = Entry(
+            stream=arrived.stream,
+            event=EventInput.of("inbound.received", arrived.received, key=key),
+            beginning=EventInput.of("stream.created", StreamCreated(source=arrived.received.source)),
+            received_ms=int(received_s * 1000),
+            answer_at=arrived.answer_at,
         )
-        outcome = "duplicate" if done.duplicates[0] else "kept"
+        outcome = self._keeper.keep(entry)
         self._counters.add("turnwright_inbound_total", arrived.received.source, outcome)

@@ -170,17 +170,18 @@ def is_accepting(facts: StoreFacts) -> bool:
 class Guard:
     """Refuses new inputs while the store is nearly full. Thread-safe, and for use after a fork.
 
-    Looks at the store at most once in `every_s`, by the one caller that finds the last look too old.
+    Looks at the store at most once in `every_s`, by the one caller that finds the last look too old. Where that
+    fails, what follows has to find out again, unless it `is_strict`.
     """
 
-    def __init__(self, store: Store, *, every_s: float = LOOK_EVERY_S) -> None:
-        self._store, self._every_s = store, every_s
+    def __init__(self, store: Store, *, every_s: float = LOOK_EVERY_S, is_strict: bool = False) -> None:
+        self._store, self._every_s, self._is_strict = store, every_s, is_strict
         self._facts: StoreFacts | None = None
         self._fresh_until = 0.0
         self._looking = threading.Lock()
 
     def check(self) -> None:
-        """Let an input pass. Raises: Overloaded."""
+        """Let an input pass. Raises: Overloaded; Unavailable if strict."""
         if time.monotonic() >= self._fresh_until and self._looking.acquire(blocking=False):
             try:
                 self._look()
@@ -196,3 +197,5 @@ class Guard:
         except (Unavailable, Overloaded):
             # What follows will say so itself, with the answer that fits.
             self._facts = None
+            if self._is_strict:
+                raise

@@ -34,6 +34,8 @@ from services.streams.commands import Arg, Client
 from services.streams.line import Line, Packer
 
 Reply = TypeVar("Reply")
+# What a server says of its own state, not of what it was asked.
+_PASSING = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY")
 LUA = Path(__file__).parent / "lua"
 INCLUDES = {
     "commit": ("_prelude", "_commit"),
@@ -111,6 +113,8 @@ def _response_error(text: str) -> Exception:
         return Overloaded("store_disk", retry_after_s=30)
     if "UNBLOCKED" in text or "LOADING" in text:
         return Unavailable("the store is starting")
+    if text.startswith(_PASSING):
+        return Unavailable(f"the store can not write now ({text.split()[0]})")
     return Defect(f"the store refused a script: {text[:200]}")
 
 
@@ -154,7 +158,8 @@ class Store:
     """Connections to one server and the scripts that run there.
 
     `timeout_s` bounds a single answer; a lost one is asked for again, which every writing script
-    recognises by its operation id. `timed` hears how long each script took, in seconds.
+    recognises by its operation id; unless not `repeats_timeouts`, one that did not come in time too.
+    `timed` hears how long each script took, in seconds.
     """
 
     def __init__(
@@ -163,12 +168,14 @@ class Store:
         *,
         timeout_s: float = 3.0,
         retries: int = 3,
+        repeats_timeouts: bool = True,
         read: Callable[[str], Script] = read_script,
         timed: Callable[[str, float], None] = lambda script, seconds: None,
     ) -> None:
         self.url = url
         self._timeout_s = timeout_s
         self._retries = retries
+        self._repeated = (ConnectionError, TimeoutError) if repeats_timeouts else (ConnectionError,)
         self._read, self._timed = read, timed
         self._local = threading.local()
         self._scripts: dict[str, Script] = {}
@@ -271,11 +278,11 @@ class Store:
             (Line if single else redis.Redis).from_url(
                 self.url,
                 socket_timeout=timeout_s or self._timeout_s,
-                socket_connect_timeout=2,
+                socket_connect_timeout=min(2.0, self._timeout_s),
                 # A line finds out by the command itself, which is sent again; who only listens has to ask.
                 health_check_interval=0 if single else 10,
                 **tcp,
-                retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries),
+                retry=OneLevelRetry(ExponentialBackoff(cap=0.5, base=0.02), self._retries, self._repeated),
                 single_connection_client=single,
                 protocol=2,
                 command_packer=Packer(),

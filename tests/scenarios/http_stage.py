@@ -34,6 +34,8 @@ from services.processors.agent.state import AgentState
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
 from services.sessions.facade import Sessions
+from services.spool.entry import Appender
+from services.spool.keeping import InLog
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import Keys
 from services.streams.log import Loaded, Log
@@ -71,7 +73,7 @@ class Stage:
             {p.contract.name: p for p in plugins},
             inbound=[Router(sources)],
         )
-        self.capture = Capture(self.log, sources, Counters())
+        self.capture = Capture(InLog(Appender(self.log)), sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")
         self.agents = {**load_config(None).agents, "poet": AgentConfig(policy="collect")}
         self.ready, self.workers = True, 1

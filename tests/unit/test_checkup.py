@@ -10,7 +10,8 @@ import pytest
 
 from deploy.embedded import record_stores
 from deploy.rolesfile import write_roles
-from services.diagnosis.checkup import Finding, check_up
+from services.diagnosis.checkup import check_up
+from services.diagnosis.findings import Finding
 from services.diagnosis.roles import RoleState, RoleStatus, SupervisorRecord
 from services.processes import started_at
 from services.settings import Settings, load_settings

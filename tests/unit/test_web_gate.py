@@ -10,7 +10,7 @@ from flask import Flask
 from tests.unit.web_bare import TOKEN, authorized, bare_app
 from web.problems import TYPE_PREFIX
 
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/readyz/webhooks"}
 FILLED = {"<session:session>": "app:x", "<offset:offset>": "2", "<processor:name>": "agent"}
 
 

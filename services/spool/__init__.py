@@ -1,0 +1,1 @@
+"""Webhooks kept on this host while the log store can not be reached, and taken there afterwards."""

@@ -1,0 +1,290 @@
+"""What the spool's file holds, for one process of several: who waits in which order, and what was refused.
+
+Writers of all processes take turns at a lock; a commit is on the disk when it returns. Writes files in its folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from services.spool.database import (
+    SpoolFailed,
+    connect,
+    current_file,
+    is_corrupt,
+    make_folder,
+    move_aside,
+    open_or_make,
+    reason_of,
+)
+from services.spool.entry import Entry, input_of
+from services.spool.gate import FileLock
+from services.streams.event import StreamId
+
+TURN_S = 0.3
+BATCH_ROWS = 64
+# Together they stay below what one call of the log store takes without laying bodies beside the log.
+BATCH_BYTES = 256 * 1024
+LEAST_FREE = 8 * 1024 * 1024
+
+Kept = Literal["new", "known", "full"]
+Place = tuple[Path, int]
+Opened = tuple[sqlite3.Connection, Place]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry that waits. `entry` None: it can not be read."""
+
+    seq: int
+    entry: Entry | None
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """So much the file holds at most, refused rows included."""
+
+    rows: int = 50_000
+    bytes: int = 256 * 1024 * 1024
+
+
+class SpoolFile:
+    """The file in `folder`. Thread-safe; for use after a fork.
+
+    One that turns out to be corrupt is moved aside and `SpoolFailed("corrupt")` raised; the next call begins
+    a new one.
+    """
+
+    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
+        self.folder, self._bounds = folder, bounds or Bounds()
+        self._turn = FileLock(folder / "writing")
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._writer: Opened | None = None
+        self._reader: Opened | None = None
+
+    def add(self, entries: Sequence[Entry]) -> list[Kept]:
+        """Keep entries in order, all in one commit; "known" is what was waiting before. Raises: SpoolFailed."""
+        with self._transaction() as db:
+            rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
+            found: list[Kept] = []
+            for entry in entries:
+                documents = entry.event.encode(), entry.beginning.encode()
+                more = sum(map(len, documents))
+                known = db.execute(
+                    "SELECT 1 FROM waiting WHERE stream = ? AND key = ?", (entry.stream, entry.key)
+                ).fetchone()
+                if known:
+                    found.append("known")
+                elif rows >= self._bounds.rows or size + more > self._bounds.bytes:
+                    found.append("full")
+                else:
+                    db.execute(
+                        "INSERT INTO waiting (stream, key, event, beginning, received_ms, size, answer_at)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (entry.stream, entry.key, *documents, entry.received_ms, more, entry.answer_at),
+                    )
+                    rows, size = rows + 1, size + more
+                    found.append("new")
+        return found
+
+    def holds(self, stream: StreamId) -> bool:
+        """Whether entries of `stream` wait. Raises: SpoolFailed."""
+        with self._read() as db:
+            if db is None:
+                return False
+            return (
+                db.execute("SELECT 1 FROM waiting WHERE stream = ? LIMIT 1", (stream,)).fetchone() is not None
+            )
+
+    def has_room(self) -> bool:
+        """Whether entries fit, on the disk too. Raises: SpoolFailed."""
+        with self._read() as db:
+            if db is None:
+                return False
+            rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
+            free = shutil.disk_usage(self.folder).free
+        return bool(rows < self._bounds.rows and size < self._bounds.bytes and free > LEAST_FREE)
+
+    def is_there(self) -> bool:
+        """Whether there is a file. Raises: OSError."""
+        return current_file(self.folder) is not None
+
+    def oldest(self) -> list[Row]:
+        """The entry that waits longest and those behind it in its stream, in order, as many as go together.
+
+        Raises: SpoolFailed.
+        """
+        with self._read() as db:
+            first = db and db.execute("SELECT stream FROM waiting ORDER BY seq LIMIT 1").fetchone()
+            if db is None or not first:
+                return []
+            rows: list[Row] = []
+            room = BATCH_BYTES
+            for seq, size, *facts in db.execute(
+                "SELECT seq, size, stream, event, beginning, received_ms, answer_at FROM waiting"
+                f" WHERE stream = ? ORDER BY seq LIMIT {BATCH_ROWS}",
+                first,
+            ):
+                room -= size
+                if rows and room < 0:
+                    break
+                rows.append(Row(seq=seq, entry=_entry(*facts)))
+        return rows
+
+    def remove(self, rows: Sequence[Row]) -> None:
+        """These are where they belong. Raises: SpoolFailed."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM waiting WHERE seq = ?", [(row.seq,) for row in rows])
+
+    def reject(self, row: Row, reason: str) -> None:
+        """Put a row aside that nobody will ever take; what is behind it goes on. Raises: SpoolFailed."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO rejected SELECT seq, stream, key, event, beginning, received_ms, size, ?, ?"
+                " FROM waiting WHERE seq = ?",
+                (reason, time.time_ns() // 1_000_000, row.seq),
+            )
+            db.execute("DELETE FROM waiting WHERE seq = ?", (row.seq,))
+
+    def shrink(self) -> None:
+        """Give the disk back what an empty spool does not need. Raises: SpoolFailed."""
+        with self._turn_taken() as db, self._translated(db):
+            db[0].execute("PRAGMA incremental_vacuum").fetchall()
+            db[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def prepare(self) -> None:
+        """Make or check the file, so that what is wrong is known before it is needed. Raises: SpoolFailed."""
+        with self._turn_taken():
+            pass
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        with suppress(SpoolFailed), self._turn_taken():
+            self._close_all()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._turn_taken() as opened, self._translated(opened):
+            db = opened[0]
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    with suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _turn_taken(self) -> Iterator[Opened]:
+        """The one writer of this host, with the file in use open."""
+        if not self._writing.acquire(timeout=TURN_S):
+            raise SpoolFailed("busy")
+        try:
+            make_folder(self.folder)
+            with self._turn.held(within_s=TURN_S) as is_ours:
+                if not is_ours:
+                    raise SpoolFailed("busy")
+                yield self._open_writer()
+        except (OSError, sqlite3.Error) as error:
+            raise SpoolFailed(reason_of(error)) from error
+        finally:
+            self._writing.release()
+
+    def _open_writer(self) -> Opened:
+        if self._writer is not None and _is_in_place(self._writer[1]):
+            return self._writer
+        self._close_all()
+        try:
+            db, path = open_or_make(self.folder, most_bytes=self._bounds.bytes)
+        except sqlite3.Error as error:
+            if is_corrupt(error) and (path_now := current_file(self.folder)) is not None:
+                move_aside(path_now)
+            raise
+        self._writer = db, _place(path)
+        return self._writer
+
+    @contextmanager
+    def _translated(self, opened: Opened) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # After an error of the disk a connection is not to be trusted.
+            self._close_all()
+            if is_corrupt(error) and _is_in_place(opened[1]):
+                move_aside(opened[1][0])
+            raise SpoolFailed(reason_of(error)) from error
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection | None]:
+        try:
+            with self._reading:
+                yield self._open_reader()
+        except (OSError, sqlite3.Error) as error:
+            if is_corrupt(error):
+                self._look_at_it()
+            raise SpoolFailed(reason_of(error)) from error
+
+    def _open_reader(self) -> sqlite3.Connection | None:
+        if self._reader is not None:
+            if _is_in_place(self._reader[1]):
+                return self._reader[0]
+            _close(self._reader)
+            self._reader = None
+        path = current_file(self.folder)
+        if path is None:
+            return None
+        place = _place(path)
+        self._reader = connect(path, is_reader=True), place
+        return self._reader[0]
+
+    def _look_at_it(self) -> None:
+        """A reader must not move what a writer uses: let a writer find what is corrupt."""
+        with suppress(SpoolFailed), self._turn_taken():
+            self._close_all()
+            self._open_writer()
+
+    def _close_all(self) -> None:
+        _close(self._writer)
+        self._writer = None
+        with self._reading:
+            _close(self._reader)
+            self._reader = None
+
+
+def _entry(stream: str, event: bytes, beginning: bytes, received_ms: int, answer_at: str) -> Entry | None:
+    try:
+        return Entry(
+            stream=StreamId(stream),
+            event=input_of(event),
+            beginning=input_of(beginning),
+            received_ms=received_ms,
+            answer_at=answer_at,
+        )
+    except msgspec.DecodeError:
+        return None
+
+
+def _place(path: Path) -> Place:
+    return path, path.stat().st_ino
+
+
+def _is_in_place(place: Place) -> bool:
+    try:
+        return place[0].stat().st_ino == place[1]
+    except OSError:
+        return False
+
+
+def _close(opened: Opened | None) -> None:
+    if opened is not None:
+        with suppress(sqlite3.Error):
+            opened[0].close()

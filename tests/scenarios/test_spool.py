@@ -48,6 +48,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory, slack: SlackServer) -> It
     with running_platform(tmp_path_factory.mktemp("spool"), setup) as platform:
         wait_until(lambda: (platform.home / "spool").is_dir())
         yield platform
+        # What a worker claimed while the store went away is found in nobody's hand after a while.
+        wait_until(lambda: platform.gauge("turnwright_due") == 0, within_s=90)
 
 
 @pytest.fixture

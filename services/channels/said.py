@@ -62,3 +62,8 @@ def paused_by(reason: str, session: str) -> str:
     """A note on a pause for that `reason`, and how it ends; empty for one that a person decided on."""
     told = _PAUSES.get(reason)
     return f"I am paused: {told}. I go on after `turnwright resume {session}`." if told else ""
+
+
+def paused_meanwhile(session: str) -> str:
+    """A note on what is asked while the session is paused, by whomever."""
+    return f"I am paused, so this waits. I go on after `turnwright resume {session}`."

@@ -14,6 +14,7 @@ from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Ove
 from services.faults import Faults
 from services.inbound.commands import Commands
 from services.inbound.contract import Commanded, Dropped, NotYet, Said, Source, Sources
+from services.inbound.pauses import tell_pause
 from services.inbound.router import NO_SOURCE
 from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
@@ -135,14 +136,19 @@ class Routes:
         if not isinstance(composed, Said):
             return _not_said(queued, composed)
         event = EventInput.of("input.received", composed.input, key=composed.key)
-        done = self._log.append(
-            StreamId(queued.session),
-            [event],
-            create=create,
-            if_exists=create is None,
-            external=True,
-            existing_wins=True,
-        )
+        session = StreamId(queued.session)
+        try:
+            done = self._log.append(
+                session,
+                [event],
+                create=create,
+                if_exists=create is None,
+                external=True,
+                existing_wins=True,
+            )
+        except StreamPaused:
+            tell_pause(self._log, session, composed.input)
+            raise
         return _settled(queued, "routed", offset=done.offsets[0])
 
     def _command(self, task: _Task) -> Result:

@@ -13,7 +13,8 @@ from tests.fakes.slack_requests import event_request, mention
 from tests.fakes.slack_server import SlackServer
 from tests.fakes.slack_workspace import BOT_USER, Message
 from tests.scenarios.agent_session import Session
-from tests.scenarios.platform import Platform, Setup, installed_site, running_platform
+from tests.scenarios.cli_calls import Shell
+from tests.scenarios.platform import TOKEN, Platform, Setup, installed_site, running_platform
 from tests.scenarios.slack_talk import ENVIRONMENT, Talk
 
 CONFIG = """
@@ -158,6 +159,25 @@ def test_a_session_that_used_up_its_tokens_says_so_once_and_how_it_goes_on(talk:
     assert "thrifty: two" in answer
 
 
+def test_who_asks_while_the_session_is_paused_is_told_once_and_answered_afterwards(talk: Talk) -> None:
+    message, session = called(talk, "begin")
+    talk.deliver(event_request(mention(message)))
+    talk.wait_replies(message)
+    assert session.command("pause") == 202
+    second, _ = called(talk, "are you there?", message)
+    third, _ = called(talk, "hello?", message)
+    talk.deliver(event_request(mention(second)), event_request(mention(third)))
+
+    _, note = talk.wait_replies(message, 2)
+    assert note == f"I am paused, so this waits. I go on after `turnwright resume {session.id}`."
+    assert session.command("resume") == 202
+
+    session.wait_until(lambda found: sum(n for n, _, _ in ends(session)) == 3, within_s=25)
+    said = talk.replies(message)
+    assert [text for text in said if "paused" in text] == [note]
+    assert "hello?" in said[-1]
+
+
 @pytest.mark.parametrize("point", ["advance.committed", "llm.settled", "deliver.claimed", "deliver.sent"])
 def test_a_call_is_answered_once_whoever_dies_meanwhile(talk: Talk, point: str) -> None:
     message, session = called(talk, f"survive {point}")
@@ -226,6 +246,25 @@ class TestDoubt:
         session.wait("reply.delivered")
         assert len(talk.replies(message)) == 1
         assert talk.platform.http.get(f"{session.path}/why").json()["replies"] == []
+
+    def test_the_command_line_shows_it_and_gives_it_up(
+        self, doubtful: tuple[Talk, Message, Session, str]
+    ) -> None:
+        talk, _, session, entry = doubtful
+        shell = Shell(
+            home=talk.platform.home,
+            variables={"TURNWRIGHT_URL": talk.platform.url, "TURNWRIGHT_API_TOKEN": TOKEN},
+        )
+
+        why = shell.run("why", session.id)
+        listed = shell.run("outbox", "--state", "uncertain", "--session", session.id)
+        discarded = shell.run("outbox", "--discard", entry)
+
+        assert why.out.startswith("idle\nreply")
+        assert "may have arrived, and nobody can tell" in why.out
+        assert entry in listed.out
+        assert (discarded.status, discarded.out) == (0, "discarded\n")
+        assert entry not in shell.run("outbox", "--state", "uncertain").out
 
     def test_it_needs_nobodys_attention_once_it_is_discarded(
         self, doubtful: tuple[Talk, Message, Session, str]

@@ -168,8 +168,6 @@ class GitHubSource:
         except DeliveryError as error:
             if error.kind == "gone":
                 return Dropped("thread_gone")
-            if error.kind == "overloaded":
-                raise Overloaded("GitHub's rate limit", retry_after_s=error.retry_after_s or 60.0) from None
             if error.kind in ("rejected", "refused"):
                 return ()
             raise

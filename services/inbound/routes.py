@@ -22,7 +22,7 @@ from services.jobs.outcome import Again, Result, Settled
 from services.jobs.recovery import DEATHS
 from services.jobs.running import Running
 from services.jobs.traces import RunSpans
-from services.outbox.attempt import Attempt
+from services.outbox.attempt import TIMEOUT, Attempt
 from services.outbox.backoff import delay_ms
 from services.outbox.deliveries import Terms
 from services.processors.advance import Held
@@ -96,7 +96,7 @@ class Routes:
             with within(span, held.stream), attempt:
                 result = self._taken(_Task(source, queued, received, attempt))
         except (StreamPaused, NotYet, Overloaded, DeliveryError) as error:
-            return _again(error, claim)
+            return _again(error, claim, stopped=attempt.cancel_reason)
         finally:
             self._running.remove(held)
         self._faults.at("route.appended")
@@ -192,8 +192,11 @@ class _Task(msgspec.Struct, frozen=True):
         return self.source.compose(self.queued, self.received, self.attempt, is_first=is_first)
 
 
-def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Claim) -> Again:
-    """What is to be waited for. Only what somebody else has to mend costs an attempt."""
+def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Claim, *, stopped: str) -> Again:
+    """What is to be waited for. Only what somebody else has to mend costs an attempt.
+
+    `stopped` says why the attempt was stopped: who answers too slowly has to mend that.
+    """
     match error:
         case StreamPaused():
             return Again(error="paused", delay_ms=int(PAUSED_S * 1000), waits=True)
@@ -202,8 +205,8 @@ def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Cla
         case NotYet():
             return Again(error=error.reason, delay_ms=delay_ms(claim.charged, error.delay_s))
         case DeliveryError():
-            is_ours = error.kind == "cancelled"
-            code = error.code or error.kind
+            is_ours = error.kind == "cancelled" and stopped != TIMEOUT
+            code = TIMEOUT if stopped == TIMEOUT else error.code or error.kind
             wait_ms = 0 if is_ours else delay_ms(claim.charged, error.retry_after_s)
             return Again(error=code, delay_ms=wait_ms, free=is_ours, waits=error.is_limit)
 

@@ -75,7 +75,8 @@ class Talk:
             "Authorization": "",
             **({"Content-Encoding": changes["encoding"]} if "encoding" in changes else {}),
         }
-        return self.platform.http.post("/webhooks/github", content=body, headers=headers)
+        raw = {name.encode(): value.encode() for name, value in headers.items()}
+        return self.platform.http.post("/webhooks/github", content=body, headers=raw)
 
     def session(self, issue: Issue, repository: Repository | None = None) -> Session:
         """The conversation on `issue`."""

@@ -28,6 +28,8 @@ Denial = Literal["nobody", "self", "bot", "no_write_access", "permission_unreada
 
 # How long a permission that was taken away may still count, and one that was given may not yet.
 GRANTED_S, REFUSED_S = 300.0, 60.0
+# Our own access was broken: whoever waits for it to be mended asks again anyway.
+UNREADABLE_S = 5.0
 KEPT = 4096
 TIMEOUT_S = 10.0
 _WAIT_SLICE_S = 0.2
@@ -84,8 +86,7 @@ class Permissions:
         try:
             if known.until <= self._clock():
                 known.permission = self._asked(repository, login, within)
-                lasts_s = GRANTED_S if known.permission in MAY_WRITE else REFUSED_S
-                known.until = self._clock() + lasts_s
+                known.until = self._clock() + _lasts_s(known.permission)
             return known.permission
         finally:
             known.asking.release()
@@ -113,6 +114,12 @@ class Permissions:
                 return "unreadable"
             raise Unavailable(f"GitHub does not say who may write: {error.code}") from None
         return _VALUES.get(granted.permission, "none")
+
+
+def _lasts_s(permission: Permission) -> float:
+    if permission == "unreadable":
+        return UNREADABLE_S
+    return GRANTED_S if permission in MAY_WRITE else REFUSED_S
 
 
 class _Known:

@@ -82,7 +82,7 @@ def queue(entries: Entries, stream: StreamId, queued: ReplyQueued) -> Sequence[D
     more fails at once."""
     job = JobId(queued.job)
     if queued.destination in entries.gone:
-        return (_emit("reply.queued", queued), _emit("reply.failed", ReplySettled(job=job, error="gone")))
+        return unqueued(queued, "gone")
     return (
         *(
             one
@@ -98,6 +98,11 @@ def queue(entries: Entries, stream: StreamId, queued: ReplyQueued) -> Sequence[D
             expires_ms=EXPIRES_MS,
         ),
     )
+
+
+def unqueued(queued: ReplyQueued, error: str) -> Sequence[Decision]:
+    """Owe a delivery that fails at once."""
+    return (_emit("reply.queued", queued), _emit("reply.failed", ReplySettled(job=queued.job, error=error)))
 
 
 def end(

@@ -21,6 +21,7 @@ from services.outbox.entries import (
     entry_id,
     number_of,
     queue,
+    unqueued,
     with_entry,
 )
 from services.processors.contract import CancelJob, Contract, Decision, Moment, Processor
@@ -40,6 +41,8 @@ from services.streams.vocabulary import (
 
 # Queued in one step. One commit holds this step, the four that follow at once, and whatever ended the turn.
 BATCH = 6
+# Open entries before notes fail at once: nobody who asks for one is held back by those that wait, as prompts are.
+MOST_OPEN = 1_000
 
 
 class RepliesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -195,7 +198,11 @@ class Replies(Processor[RepliesState]):
             reply_to=asked.reply_to,
             is_status=asked.is_status,
         )
-        return queue(state.entries, moment.stream, queued) if asked.text.strip() else ()
+        if not asked.text.strip():
+            return ()
+        if len(state.entries.open) >= MOST_OPEN:
+            return unqueued(queued, "too_many")
+        return queue(state.entries, moment.stream, queued)
 
     def _discard(self, state: RepliesState, n: int, moment: Moment) -> Sequence[Decision]:
         entry = state.entries.open.get(n)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from services.channels.contract import DeliveryError, Receipt
-from services.outbox.replies import Replies
+from services.outbox.entries import Entries, Open
+from services.outbox.replies import MOST_OPEN, Replies, RepliesState
+from services.processors.contract import STATE_LIMIT, Emit, Moment
 from services.sessions.outbox import Outbox, OutboxFilter
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.keys import Keys
@@ -108,3 +111,17 @@ def test_a_note_without_words_is_not_said(desk: Desk) -> None:
     desk.tell(_note("  \n"))
 
     assert desk.due() == set()
+
+
+def test_notes_that_nobody_takes_fail_before_they_are_too_many_to_remember() -> None:
+    full = RepliesState(
+        entries=Entries(last=MOST_OPEN, open=dict.fromkeys(range(1, MOST_OPEN + 1), Open("slack-abcdefghij")))
+    )
+    asked = _note().at(MOST_OPEN + 10, 0)
+
+    decided = Replies().react(full, asked, Moment(stream=S, now_ms=0))
+
+    ends = [one.event for one in decided if isinstance(one, Emit)]
+    assert [one.type for one in ends] == ["reply.queued", "reply.failed"]
+    assert b"too_many" in bytes(ends[1].payload)
+    assert len(msgspec.json.encode(full)) < STATE_LIMIT

@@ -56,6 +56,11 @@ class Lookout:
                 self._found.clear()
         return None
 
+    def offer(self, one: Due) -> None:
+        """It is due now: the next one, for whichever thread asks first."""
+        with self._lock:
+            self._found.appendleft(one)
+
     def _has_room(self, one: Due) -> bool:
         kind = _job_kind(one)
         if kind is not None:

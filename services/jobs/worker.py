@@ -198,10 +198,19 @@ class Worker:
             self._wake.hint(job.kind, job.id)
         if advanced.delivers:
             self._wake.hint("deliver", stream)
+        if advanced.following is not None:
+            self._pass_on(advanced.following, is_busy=bool(advanced.claimed) or advanced.behind)
         if advanced.timer is not None:
             self._wake.at("advance", stream, advanced.timer, now_ms=advanced.now)
         if advanced.behind and self.stopping.is_set():
             self._wake.hint("advance", stream)
+
+    def _pass_on(self, job: JobId, *, is_busy: bool) -> None:
+        """A delivery whose turn it is now: the next thing for a thread that has nothing else to do, else anybody's."""
+        if self._shortcuts and not is_busy and not self.stopping.is_set():
+            self._lookout.offer(Due("deliver", self._keys.shard(job), job, 0))
+        else:
+            self._wake.hint("deliver", job)
 
     def _job(self, kind: JobKind, job: JobId, errand: Errand) -> None:
         if not errand.reserve(job, kind):

@@ -52,6 +52,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit left behind. `claimed` are ours to run now, `owed` wait for anybody with a free slot.
 
+    `following` is a delivery whose turn it is now, as the one before it is settled.
     `asked`: when the commit was sent, on the clock that goes on while the machine sleeps (seconds).
     `behind`: the stream is due again at once; `timer`: at that epoch ms. `standing` is None when others
     appended meanwhile.
@@ -60,6 +61,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     claimed: tuple[StartJob, ...] = ()
     owed: tuple[StartJob, ...] = ()
     delivers: bool = False
+    following: JobId | None = None
     behind: bool = False
     timer: int | None = None
     now: int = 0
@@ -235,10 +237,13 @@ class Advancer:
         written = [*outcome, *ridden]
         self._committed(Committed(stream=held.stream, written=written, now=reply.now))
         if reply.commit is None or drawn is None or standing is None:
-            return Advanced(behind=True, now=reply.now)
+            return Advanced(behind=True, following=reply.following, now=reply.now)
         settled = [one.at(standing.head + 1 + i, drawn.at_ms) for i, one in enumerate(outcome)]
         near = newest(standing.near, settled, _written(drawn))
-        return _advanced(drawn, reply.commit, standing.fields, near, taken=self._clock(), asked=asked)
+        advanced = _advanced(drawn, reply.commit, standing.fields, near, taken=self._clock(), asked=asked)
+        if reply.following is None:
+            return advanced
+        return msgspec.structs.replace(advanced, following=reply.following)
 
     def _draft(self, stream: StreamId) -> Draft:
         return Draft(self._log, stream, self._terms)

@@ -41,13 +41,17 @@ class CommitReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettleReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome's offsets; `commit` when the next commit rode along, else `why` not."""
+    """The outcome's offsets; `commit` when the next commit rode along, else `why` not.
+
+    `following` is the delivery that waited behind this one.
+    """
 
     offsets: list[int]
     head: int
     now: int
     commit: CommitReply | None = None
     why: str | None = None
+    following: JobId | None = None
 
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,13 +78,13 @@ local function write_job(c, i, j, now, head)
 end
 
 -- A settled row is kept for a while, so that a late outcome is told apart from one never asked for.
--- s: {k, kind, id, token, q, letter, keep_s}
+-- s: {k, kind, id, token, q, letter, keep_s}. Returns the delivery whose turn it is now in its queue, or nil.
 local function settle_job(s, now)
   redis.call('HSET', KEYS[s.k], 'state', 'settled', 'token', s.token + 1)
   redis.call('EXPIRE', KEYS[s.k], s.keep_s)
   redis.call('ZREM', KEYS[DUE[s.kind]], s.id)
   redis.call('ZREM', KEYS[14], s.kind .. '|' .. s.id)
-  if s.q == 0 then return end
+  if s.q == 0 then return nil end
   local first = redis.call('ZRANGE', KEYS[s.q], 0, 1)
   if first[1] == s.id and first[2] then redis.call('ZADD', KEYS[10], 'NX', now, first[2]) end
   redis.call('ZREM', KEYS[s.q], s.id)
@@ -92,6 +92,7 @@ local function settle_job(s, now)
     redis.call('ZREMRANGEBYSCORE', KEYS[15], '-inf', now - s.keep_s * 1000)
     redis.call('ZADD', KEYS[15], now, s.id)
   end
+  return first[1] == s.id and first[2] or nil
 end
 
 -- The number of the newest entry the outbox ever had, delivered or not.

@@ -1,7 +1,8 @@
 -- settle: the one outcome of a job, and, when nothing came between, the next commit with it. KEYS and c: see _commit.
 -- ARGV 1 header: {op, again, stream, channel, job: {k, kind, id, token, incarnation, q, letter, keep_s}, events: [{a, b, id}], c: nil or a commit
 --        whose read_to is the head after these events}   2.. bodies and states by index
--- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none} | {refused: late|type|blob|too_many}
+-- Returns {offsets, head, now, commit: nil | reply of the commit, why: why there is none, following: the
+--         delivery whose turn it is now} | {refused: late|type|blob|too_many}
 local h = cjson.decode(ARGV[1])
 local bad = commit_types() or check_types({ { KEYS[h.job.k], 'hash' } }) or (h.job.q > 0 and check_types({ { KEYS[h.job.q], 'zset' } }))
 if bad then return refuse('type', bad) end
@@ -47,9 +48,9 @@ for i, e in ipairs(h.events) do
 end
 local made
 made, head = write_events(KEYS[1], h.op, 1, bodies, blobs, head, found, ride and ride.at or now)
-settle_job(h.job, now)
+local following = settle_job(h.job, now)
 redis.call('ZREM', KEYS[11], h.job.kind .. '|' .. h.job.id)
-local reply = { offsets = made, head = head, now = now, why = why }
+local reply = { offsets = made, head = head, now = now, why = why, following = following }
 if ride then
   reply.commit = write_commit(ride, h.op, #bodies + 1, head, found, resumed, now)
   reply.head = reply.commit.head

@@ -18,6 +18,7 @@ from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
 from services.diagnosis.findings import Finding, State
 from services.diagnosis.roles import RoleState, read_supervised
+from services.diagnosis.slack import workspace_of
 from services.diagnosis.spooled import check_spool
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
@@ -86,6 +87,9 @@ def _channels(settings: Settings, config: Config) -> Iterator[Finding]:
         text = "; ".join((each.told(settings.public_url or ""), *each.doubts))
         state: State = "warning" if each.doubts else "ok"
         yield Finding(part=each.name, state=state, text=f"{_HERE}: {text}")
+    if not settings.slack.off:
+        is_known, said = workspace_of(settings.slack)
+        yield Finding(part="slack", state="ok" if is_known else "problem", text=said)
 
 
 def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Protocol
 
 import msgspec
 
-from services.channels.contract import DeliveryError, Sending
+from services.channels.brief import Brief
+from services.channels.contract import DeliveryError
 from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.status import WorkingStatus
 from services.errors import TurnwrightError
@@ -46,7 +47,7 @@ class Working:
         self._log, self._status, self._prefixes = log, status, tuple(prefixes)
         self._waiting: OrderedDict[StreamId, bool] = OrderedDict()
         self._changed = threading.Condition()
-        self._sending = _Brief()
+        self._sending = Brief()
         self._thread = threading.Thread(target=self._run, name="working", daemon=True)
 
     def start(self) -> None:
@@ -116,44 +117,6 @@ class _Turn(msgspec.Struct, frozen=True, kw_only=True):
     address: SlackAddress
     message: str
     is_running: bool
-
-
-class _Brief(Sending):
-    """Attempts of no delivery: nothing waits for them, and all end together."""
-
-    def __init__(self) -> None:
-        self._cancelled = threading.Event()
-        self._shut: Callable[[], None] | None = None
-        self._lock = threading.Lock()
-
-    def cancel(self) -> None:
-        """End what is going on, and whatever would begin."""
-        self._cancelled.set()
-        with self._lock:
-            if self._shut is not None:
-                self._shut()
-
-    def starting(self) -> None:
-        """See `Sending`."""
-        if self._cancelled.is_set():
-            raise DeliveryError("cancelled", code="stopping")
-
-    def on_cancel(self, shut: Callable[[], None]) -> Callable[[], None]:
-        """See `Sending`."""
-        with self._lock:
-            self._shut = shut
-            if self._cancelled.is_set():
-                shut()
-
-        def take_back() -> None:
-            with self._lock:
-                self._shut = None
-
-        return take_back
-
-    def is_cancelled(self) -> bool:
-        """See `Sending`."""
-        return self._cancelled.is_set()
 
 
 def _inputs(event: Event) -> tuple[tuple[int, ...], bool]:

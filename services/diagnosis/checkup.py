@@ -89,7 +89,7 @@ def _channels(settings: Settings, config: Config) -> Iterator[Finding]:
         yield Finding(part=each.name, state=state, text=f"{_HERE}: {text}")
     if not settings.slack.off:
         is_known, said = workspace_of(settings.slack)
-        yield Finding(part="slack", state="ok" if is_known else "problem", text=said)
+        yield Finding(part="workspace", state="ok" if is_known else "problem", text=said)
 
 
 def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:

@@ -96,6 +96,7 @@ def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
             "TURNWRIGHT_HOME": str(tmp_path),
             "TURNWRIGHT_SLACK_SIGNING_SECRET": "s" * 32,
             "TURNWRIGHT_SLACK_BOT_TOKEN": "xoxb-canary",
+            "TURNWRIGHT_SLACK_API_URL": "http://127.0.0.1:9/api/",
             "TURNWRIGHT_GITHUB_LOGIN": "my-bot",
         }
     )
@@ -104,6 +105,8 @@ def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
 
     assert found["slack"].state == "warning"
     assert "on, webhooks to /webhooks/slack/events; agent default answers" in found["slack"].text
+    assert found["workspace"].state == "problem"
+    assert "can not be asked who we are" in found["workspace"].text
     assert found["github"].state == "warning"
     assert "off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET" in found["github"].text
     assert "canary" not in repr(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.channel_settings import SlackSettings
 from services.channels.brief import Brief
 from services.channels.contract import DeliveryError
+from services.errors import ConfigurationError
 
 TIMEOUT_S = 5.0
 _TOKEN = "TURNWRIGHT_SLACK_BOT_TOKEN"
@@ -24,7 +25,10 @@ def workspace_of(settings: SlackSettings) -> tuple[bool, str]:
     from services.channels.slack.facts import identity
 
     assert settings.bot_token is not None
-    client = SlackClient(settings.bot_token, api_url=settings.api_url)
+    try:
+        client = SlackClient(settings.bot_token, api_url=settings.api_url)
+    except ConfigurationError as error:
+        return False, str(error)
     try:
         found = identity(client, Brief(), timeout_s=TIMEOUT_S)
     except DeliveryError as error:

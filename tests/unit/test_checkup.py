@@ -106,7 +106,7 @@ def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
     assert found["slack"].state == "warning"
     assert "on, webhooks to /webhooks/slack/events; agent default answers" in found["slack"].text
     assert found["workspace"].state == "problem"
-    assert "can not be asked who we are" in found["workspace"].text
+    assert "TURNWRIGHT_SLACK_API_URL must use port" in found["workspace"].text
     assert found["github"].state == "warning"
     assert "off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET" in found["github"].text
     assert "canary" not in repr(found)

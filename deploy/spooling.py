@@ -21,7 +21,7 @@ from services.streams.log import Log
 from services.streams.store import Store, translated
 from services.telemetry.counters import Gauge
 
-# Slack waits 3 s in all. One answer of the store may take a second, the spool's turn and commit half of one.
+# Slack waits 3 s in all. One answer of the store may take a second, the spool's turn one and a half.
 ANSWER_S = 1.0
 
 

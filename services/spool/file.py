@@ -30,7 +30,8 @@ from services.spool.entry import Entry, input_of
 from services.spool.gate import FileLock
 from services.streams.event import StreamId
 
-TURN_S = 0.3
+# A disk that is busy may need so long for somebody else's commit.
+TURN_S = 1.0
 BATCH_ROWS = 64
 # Together they stay below what one call of the log store takes without laying bodies beside the log.
 BATCH_BYTES = 256 * 1024

@@ -19,8 +19,8 @@ from services.telemetry.counters import Counters
 
 COUNT = "turnwright_spool_total"
 FULL_RETRY_S = 30.0
-# A commit takes milliseconds; who waits longer is better told to come again.
-COMMIT_S = 1.0
+# A commit takes milliseconds as a rule; who waits longer is better told to come again while he listens.
+COMMIT_S = 1.5
 
 
 class Spool:

@@ -18,6 +18,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,
     NoScriptError,
     OutOfMemoryError,
@@ -34,8 +35,6 @@ from services.streams.commands import Arg, Client
 from services.streams.line import Line, Packer
 
 Reply = TypeVar("Reply")
-# What a server says of its own state, not of what it was asked.
-_PASSING = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "READONLY")
 LUA = Path(__file__).parent / "lua"
 INCLUDES = {
     "commit": ("_prelude", "_commit"),
@@ -96,7 +95,7 @@ def translated() -> _Translated:
 
 def _translation(error: RedisError) -> Exception:
     match error:
-        case ConnectionError() | TimeoutError() | BusyLoadingError() | ReadOnlyError():
+        case ConnectionError() | TimeoutError() | BusyLoadingError() | ReadOnlyError() | ClusterDownError():
             return Unavailable(f"the store does not answer ({type(error).__name__})")
         case OutOfMemoryError():
             return Overloaded("store_full", retry_after_s=30)
@@ -113,8 +112,8 @@ def _response_error(text: str) -> Exception:
         return Overloaded("store_disk", retry_after_s=30)
     if "UNBLOCKED" in text or "LOADING" in text:
         return Unavailable("the store is starting")
-    if text.startswith(_PASSING):
-        return Unavailable(f"the store can not write now ({text.split()[0]})")
+    if "NOREPLICAS" in text:
+        return Unavailable("the store has too few replicas to write")
     return Defect(f"the store refused a script: {text[:200]}")
 
 

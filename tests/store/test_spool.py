@@ -246,6 +246,22 @@ def test_a_full_store_takes_what_waits_later(host: Host, folder: Path, keys: Key
     assert host.kept() == ["1"]
 
 
+def test_a_store_that_can_not_write_for_the_moment_refuses_nothing_for_good(
+    host: Host, folder: Path, bare: Console
+) -> None:
+    host.spool.put(entry(key="1"))
+    bare.execute_command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        assert host.drainer.round() == 0
+        assert host.keep(entry("inbound:other", "2")) == ["spooled"]
+    finally:
+        bare.execute_command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+    assert read_facts(folder).rejected == {}
+    assert host.drainer.round() == 2
+    assert (host.kept(), host.kept("inbound:other")) == (["1"], ["2"])
+
+
 def test_a_full_spool_refuses_so_that_the_sender_comes_again(
     folder: Path, log: Log, proxy: StoreProxy
 ) -> None:

@@ -5,10 +5,14 @@ BIN = $(VENV)/bin
 PYTEST_ARGS ?= -n auto --dist loadfile
 PACKAGES = services tasks web deploy turnwright tests
 
-.PHONY: up test check bench kill-test install install-dev lock
+.PHONY: up demo test check bench kill-test install install-dev lock
 
 up: install
 	@exec $(BIN)/turnwright up
+
+# The whole way, on this machine alone: signed requests in, answers out.
+demo: install-dev
+	@$(BIN)/python -m tests.demo
 
 test: install-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

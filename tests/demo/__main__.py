@@ -25,6 +25,7 @@ from tests.fakes.slack_requests import event_request, mention
 from tests.fakes.slack_server import SlackServer
 from tests.fakes.slack_workspace import BOT_USER
 from tests.scenarios import github_talk, slack_talk
+from tests.worker.waiting import wait_until
 
 WITHIN_S = 20.0
 SHOWN = 120
@@ -95,12 +96,11 @@ class Demo:
 
 def _waited(answers: Callable[[], list[str]]) -> str:
     """The first answer; empty when none comes in time."""
-    ends = time.monotonic() + WITHIN_S
-    while time.monotonic() < ends:
-        if found := answers():
-            return found[0]
-        time.sleep(0.005)
-    return ""
+    try:
+        wait_until(lambda: bool(answers()), within_s=WITHIN_S)
+    except AssertionError:
+        return ""
+    return answers()[0]
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 READY_WITHIN_S = 90
 # Too long to run inside the suite that they start; that they exist is checked.
-LONG = ("make test", "make check", "make bench")
+LONG = ("make test", "make check", "make bench", "make demo")
 
 
 def blocks(language: str) -> list[str]:

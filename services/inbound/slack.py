@@ -8,8 +8,9 @@ from functools import cached_property
 import msgspec
 
 from services.channel_settings import SlackSettings
-from services.channels.contract import Sending
+from services.channels.contract import DeliveryError, Sending
 from services.channels.slack import buttons
+from services.channels.slack.address import SlackAddress
 from services.channels.slack.client import SlackClient
 from services.channels.slack.content import content_of, mentioned
 from services.channels.slack.events import Arrival, read_event
@@ -129,9 +130,8 @@ class SlackSource:
         address = arrival.address
         if address is None:
             return Dropped("no_thread")
-        earlier: Sequence[Earlier] = ()
-        if is_first and arrival.thread_ts and arrival.thread_ts != arrival.ts:
-            earlier = so_far(self._client(), address, arrival.ts, sending)
+        is_late = is_first and bool(arrival.thread_ts) and arrival.thread_ts != arrival.ts
+        earlier = self._earlier(address, arrival.ts, sending) if is_late else ()
         people = {arrival.author, *mentioned(arrival.text), *(each.author for each in earlier)}
         names = self._people.names(sorted(people - {""}), sending)
         text = content_of(arrival, names)
@@ -145,8 +145,18 @@ class SlackSource:
             author=names.get(arrival.author, arrival.author or arrival.bot),
             reply_to=address.encode(),
             message=arrival.ts,
+            is_bot=_subject(arrival).is_bot,
         )
         return Said(input=said, key=key_of(arrival))
+
+    def _earlier(self, address: SlackAddress, ts: str, sending: Sending) -> Sequence[Earlier]:
+        """What was said before; nothing where we may never read it: who calls us is answered all the same."""
+        try:
+            return so_far(self._client(), address, ts, sending)
+        except DeliveryError as error:
+            if error.kind not in ("refused", "gone") and error.code != "missing_scope":
+                raise
+            return ()
 
     def _by_word(self, arrival: Arrival) -> Commanded:
         may = self._rules.may_command(_subject(arrival))

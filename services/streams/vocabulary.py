@@ -54,7 +54,7 @@ class InputReceived(Payload, frozen=True):
 
     `callback` is an address the answer is also delivered to; it may hold a secret of its owner. `reply_to` is the
     thread it came from and is answered in, `<channel>:…`; `permission` what its author may do there, `message` the
-    channel's own name of what was said.
+    channel's own name of what was said. `is_bot`: a program said it.
     """
 
     text: str
@@ -66,6 +66,7 @@ class InputReceived(Payload, frozen=True):
     reply_to: str | None = None
     permission: str = ""
     message: str = ""
+    is_bot: bool = False
 
 
 class InputReplaced(Payload, frozen=True):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.fakes.slack_faults import refused
 from tests.fakes.slack_requests import changed, deleted, event_request, mention, our_own, said, twins
 from tests.fakes.slack_workspace import BOT_USER
 from tests.scenarios.slack_talk import Talk, talking
@@ -164,6 +165,17 @@ def test_a_thread_that_we_come_into_late_is_read_so_far(talk: Talk) -> None:
 
     talk.wait_replies(call)
     assert "> @ana: the server is down\n> @ben: since noon" in talk.asked(call)[0]
+
+
+def test_a_thread_that_may_not_be_read_is_answered_all_the_same(talk: Talk) -> None:
+    first = talk.slack.workspace.say("the server is down", channel=talk.channel())
+    call = talk.slack.workspace.say(f"<@{BOT_USER}> help", channel=first.channel, thread_ts=first.ts)
+    talk.slack.will(refused("missing_scope"), method="conversations.replies")
+
+    talk.deliver(event_request(mention(call)))
+
+    talk.wait_replies(call)
+    assert "server" not in talk.asked(call)[0]
 
 
 def test_what_is_forwarded_and_attached_is_content(talk: Talk) -> None:

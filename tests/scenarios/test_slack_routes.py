@@ -18,6 +18,9 @@ CONFIG = f"""
 system_prompt = "You are the clerk."
 debounce_ms = 0
 
+[agents.patient]
+max_turns_without_human = 2
+
 [[routes]]
 source = "slack"
 places = ["{LOUD}"]
@@ -32,6 +35,7 @@ ignore = true
 [[routes]]
 source = "slack"
 places = ["{BOTS}"]
+agent = "patient"
 bots = true
 
 [[routes]]
@@ -78,6 +82,20 @@ def test_other_bots_are_answered_where_a_route_says_so(talk: Talk) -> None:
     talk.deliver(event_request(mention(message, bot_id="B0OTHER", app_id="A0OTHER")))
 
     assert "build failed" in talk.wait_replies(message)[0]
+
+
+def test_bots_that_answer_each_other_come_to_an_end(talk: Talk) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> first", channel=BOTS, user="U0CI")
+    bot = {"bot_id": "B0OTHER", "app_id": "A0OTHER"}
+    talk.deliver(event_request(mention(message, **bot)))
+    talk.wait_replies(message)
+
+    for n in (2, 3):
+        talk.reply(message, f"and then, {n}", **bot)
+        talk.wait_replies(message, n)
+
+    assert "a limit was reached. (max_turns_without_human)" in talk.replies(message)[2]
+    assert len(talk.asked(message)) == 2
 
 
 def test_a_channel_may_be_one_session_and_everybody_is_answered_in_his_thread(talk: Talk) -> None:

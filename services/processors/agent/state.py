@@ -178,7 +178,7 @@ def _received(state: AgentState, event: Event) -> AgentState:
         first_at=event.created_at if fresh else state.first_at,
         last_at=event.created_at,
         debounce_ms=said.debounce_ms,
-        human=said.source != "agent" or (state.human and not fresh),
+        human=(said.source != "agent" and not said.is_bot) or (state.human and not fresh),
     )
 
 

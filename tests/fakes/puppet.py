@@ -25,7 +25,7 @@ from services.streams.keys import JobKind
 from services.streams.vocabulary import JobStarted, StreamCreated, StreamPaused
 
 STARTS = ("llm.started", "tool.started", "reply.started")
-OUTCOMES = ("llm.settled", "tool.settled", "reply.delivered", "reply.failed")
+OUTCOMES = ("llm.settled", "tool.settled", "reply.delivered", "reply.failed", "reply.uncertain")
 SETTLE_MS = 5_000
 
 
@@ -155,11 +155,10 @@ def _did(event: Event, n: int, size: int) -> Emit:
     return Emit(EventInput(type="puppet.did", payload=msgspec.Raw(msgspec.json.encode(did))))
 
 
-def outcome_of(job: JobId, kind: JobKind = "llm", *, failed: bool = False) -> EventInput:
-    """The outcome of a job."""
+def outcome_of(job: JobId, kind: JobKind = "llm", *, reply: str = "delivered") -> EventInput:
+    """The outcome of a job; of a delivery it is how the reply ended."""
     payload = msgspec.Raw(msgspec.json.encode(Owes(job)))
-    ended = "reply.failed" if failed else "reply.delivered"
-    return EventInput(type=ended if kind == "deliver" else f"{kind}.settled", payload=payload)
+    return EventInput(type=f"reply.{reply}" if kind == "deliver" else f"{kind}.settled", payload=payload)
 
 
 def destination_of(job: JobId) -> str:

@@ -181,7 +181,7 @@ def _settle_delivery(stage: Stage) -> object:
 
 
 def _fail_delivery(stage: Stage) -> object:
-    failed = outcome_of(JobId("s@x.1"), "deliver", failed=True)
+    failed = outcome_of(JobId("s@x.1"), "deliver", reply="failed")
     done = stage.hand(born=False).advancer.settle(_sent(), (failed,), None)
     return None if done is None else done.behind
 

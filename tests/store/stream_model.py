@@ -13,6 +13,7 @@ DELIVERY_LEASE_MS = 60_000
 # What the events of a kind of job begin with, and its outcome.
 EVENTS = {"llm": "llm", "tool": "tool", "deliver": "reply"}
 OUTCOMES = {"llm": "llm.settled", "tool": "tool.settled", "deliver": "reply.delivered"}
+UNDELIVERED = ("reply.failed", "reply.uncertain")
 Happened = tuple[str, object]
 Place = Literal["due", "held", "parked", "waiting", "settled"]
 
@@ -80,6 +81,7 @@ class Model:
     def __init__(self, streams: tuple[str, ...]) -> None:
         self.streams = {name: Stream() for name in streams}
         self.jobs: dict[str, Job] = {}
+        self.letters: set[str] = set()
         self.leases: dict[str, int] = {}
         self.queues: dict[str, list[str]] = {}
         self.now = 0
@@ -218,11 +220,13 @@ class Model:
         job = self.jobs[id]
         return job.place == "held" and job.token == token
 
-    def settle(self, id: str) -> None:
-        """A held job has its outcome."""
+    def settle(self, id: str, outcome: str) -> None:
+        """A held job has its outcome. Undelivered replies are kept for people to find."""
         job = self.jobs[id]
         self._end(id)
-        self.streams[job.stream].events.append((OUTCOMES[job.kind], id))
+        if outcome in UNDELIVERED:
+            self.letters.add(id)
+        self.streams[job.stream].events.append((outcome, id))
 
     def release(self, id: str, *, delay_ms: int, free: bool) -> None:
         """A held job is due again."""
@@ -265,8 +269,8 @@ def _open(seen: list[Happened]) -> set[str]:
     for type_, detail in seen:
         if type_ == "puppet.owes":
             found.add(str(detail))
-        elif type_ in OUTCOMES.values():
-            [kind] = [kind for kind, outcome in OUTCOMES.items() if outcome == type_]
+        elif type_ in (*OUTCOMES.values(), *UNDELIVERED):
+            kind = next((kind for kind, outcome in OUTCOMES.items() if outcome == type_), "deliver")
             found.discard(f"{kind}:{str(detail).partition('@')[2]}")
     return found
 

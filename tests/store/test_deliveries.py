@@ -32,8 +32,8 @@ def _take(hand: Hand, name: str) -> Held:
     return hand.take_job("deliver", JobId(f"s@{name}"))[0]
 
 
-def _settle(hand: Hand, held: Held, *, failed: bool = False) -> None:
-    outcome = outcome_of(held.id, "deliver", failed=failed)
+def _settle(hand: Hand, held: Held, *, reply: str = "delivered") -> None:
+    outcome = outcome_of(held.id, "deliver", reply=reply)
     assert hand.advancer.settle(held, [outcome], None) is not None
 
 
@@ -135,13 +135,13 @@ def test_of_a_holder_that_may_only_be_stopped_the_lease_is_waited_for(stage: Sta
 
 
 def test_only_what_failed_is_among_the_letters_and_not_for_ever(stage: Stage, hand: Hand) -> None:
-    _settle(hand, _take(hand, "x.1"), failed=True)
+    _settle(hand, _take(hand, "x.1"), reply="failed")
     _settle(hand, _take(hand, "x.2"))
     assert _letters(stage) == [b"s@x.1"]
 
     stage.pass_time(14 * 86_400_000)
     late = stage.hand("late")
-    _settle(late, _take(late, "x.3"), failed=True)
+    _settle(late, _take(late, "x.3"), reply="failed")
 
     assert _letters(stage) == [b"s@x.3"]
 

@@ -32,7 +32,7 @@ from tests.fakes.puppet import CREATED, Did, Owes, Seen, Told, outcome_of, tell
 from tests.fakes.store_proxy import proxy_before
 from tests.fakes.store_servers import console
 from tests.fakes.store_stage import Stage
-from tests.store.stream_model import EVENTS, LEASE_MS, OUTCOMES, Dead, Draft, Happened, Model
+from tests.store.stream_model import EVENTS, LEASE_MS, Dead, Draft, Happened, Model
 
 NAMES = ("a", "b")
 KINDS: dict[str, JobKind] = {kind: kind for kind in JOB_KINDS}
@@ -275,9 +275,12 @@ class StreamMachine(RuleBasedStateMachine):
         stands=st.sampled_from(["never", "then", "now"]),
         meanwhile=st.sampled_from(["", "", "append", "advance"]),
         claims=st.booleans(),
+        reply=st.sampled_from(["delivered", "delivered", "failed", "uncertain"]),
         lucky=luck,
     )
-    def settle(self, data: st.DataObject, stands: str, meanwhile: str, claims: bool, lucky: bool) -> None:
+    def settle(
+        self, data: st.DataObject, stands: str, meanwhile: str, claims: bool, reply: str, lucky: bool
+    ) -> None:
         """Settle by any claim there ever was, with the next commit as it looked a while ago, or without."""
         grip = self._draw_grip(data)
         held, name = grip.held, str(grip.held.stream)
@@ -288,13 +291,14 @@ class StreamMachine(RuleBasedStateMachine):
             self.model.append(name, Told())
         elif meanwhile == "advance":
             self._advance(name, grip.hand, claims=False)
-        draft = self._ride(grip, standing, claims=claims)
+        outcome = outcome_of(held.id, held.kind, reply=reply)
+        draft = self._ride(grip, standing, outcome.type, claims=claims)
         claimer = (real.claimer(),) if claims else ()
-        done = real.advancer.settle(held, [outcome_of(held.id, held.kind)], standing, *claimer)
+        done = real.advancer.settle(held, [outcome], standing, *claimer)
         if not self.model.holds(held.id, held.token):
             assert done is None
             return
-        self.model.settle(held.id)
+        self.model.settle(held.id, outcome.type)
         assert done is not None
         if draft is None:
             assert done.behind
@@ -303,12 +307,12 @@ class StreamMachine(RuleBasedStateMachine):
         for job in done.claimed:
             self.grips.append(Grip(grip.hand, _fresh(job), done.standing))
 
-    def _ride(self, grip: Grip, standing: Standing | None, *, claims: bool) -> Draft | None:
+    def _ride(self, grip: Grip, standing: Standing | None, ended: str, *, claims: bool) -> Draft | None:
         """The commit that the model lets ride along with a settlement."""
         stream = self.model.streams[grip.held.stream]
         if standing is None or (standing.rev, standing.head) != (stream.rev, len(stream.events)):
             return None
-        outcome = (OUTCOMES[grip.held.kind], str(grip.held.id))
+        outcome = (ended, str(grip.held.id))
         try:
             return self.model.draft(grip.held.stream, grip.hand, claims=claims, outcome=outcome)
         except Dead:
@@ -439,6 +443,16 @@ class StreamMachine(RuleBasedStateMachine):
                 seen = msgspec.json.decode(raw, type=Seen)
                 types = [type_ for type_, _ in stream.events[: stream.at]]
                 assert (seen.told, seen.did) == (types.count("puppet.told"), types.count("puppet.did"))
+
+    @invariant()
+    def undelivered_replies_are_kept_for_people(self) -> None:
+        """Those that failed and those of which nobody can tell, and no others."""
+        found = {
+            member.decode()
+            for shard in range(self.keys.shards)
+            for member in self.plain.store.client.zrange(self.keys.letters(shard), 0, -1)
+        }
+        assert found == self.model.letters
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:

@@ -12,7 +12,6 @@ import msgspec
 from services.channels.contract import DeliveryError
 from services.diagnosis.wording import why_text
 from services.inbound.contract import Commanded
-from services.sessions.conversation import Edits
 from services.sessions.inspection import Explain, Inspection, inspect
 from services.sessions.scans import backward
 from services.streams.event import EventInput, Offset, StreamId
@@ -21,7 +20,13 @@ from services.streams.keys import stream_of
 from services.streams.log import Log
 from services.streams.near import newest_first
 from services.streams.thread_events import HistoryForgotten, NoteRequested
-from services.streams.vocabulary import CancelRequested, InputReceived, StreamCreated
+from services.streams.vocabulary import (
+    CancelRequested,
+    InputReceived,
+    InputReplaced,
+    InputWithdrawn,
+    StreamCreated,
+)
 
 WORDS = frozenset({"stop", "status", "why", "retry", "reset", "help"})
 HELP = """I answer to these, in a thread with an exclamation mark, like `!stop`:
@@ -126,24 +131,36 @@ class Commands:
             return _Plan.only(f"Not now: {why_text(seen.status, seen.wait)}")
         if seen.agent.turn is not None or seen.agent.pending:
             return _Plan.only("I am still at it.")
-        events = list(backward(self._log, seen.stream, before=seen.head + 1))
-        edits = Edits(reversed(events))
-        for event in events:
-            if event.type == "history.forgotten":
-                break
-            if event.type == "input.received" and event.offset not in edits.withdrawn:
-                said = event.decode(InputReceived)
-                if said.policy != "silent":
-                    again = msgspec.structs.replace(
-                        said,
-                        text=edits.texts.get(event.offset, said.text),
-                        policy="follow_up",
-                        debounce_ms=0,
-                        callback=None,
-                        reply_to=given.reply_to or said.reply_to,
-                    )
-                    return _Plan(answer=AGAIN, events=(EventInput.of("input.received", again),))
-        return _Plan.only("Nobody has asked me anything here yet.")
+        said = self._last_input(seen)
+        if said is None:
+            return _Plan.only("Nobody has asked me anything here yet.")
+        again = msgspec.structs.replace(
+            said,
+            policy="follow_up",
+            debounce_ms=0,
+            callback=None,
+            reply_to=given.reply_to or said.reply_to,
+        )
+        return _Plan(answer=AGAIN, events=(EventInput.of("input.received", again),))
+
+    def _last_input(self, seen: Inspection) -> InputReceived | None:
+        """What was asked last, as it was changed, unless it was taken back or is to be forgotten."""
+        texts: dict[Offset, str] = {}
+        withdrawn: set[Offset] = set()
+        for event in backward(self._log, seen.stream, before=seen.head + 1, page=_PAGE):
+            match event.type:
+                case "history.forgotten":
+                    return None
+                case "input.replaced":
+                    replaced = event.decode(InputReplaced)
+                    texts.setdefault(replaced.input, replaced.text)
+                case "input.withdrawn":
+                    withdrawn.add(event.decode(InputWithdrawn).input)
+                case "input.received" if event.offset not in withdrawn:
+                    said = event.decode(InputReceived)
+                    if said.policy != "silent":
+                        return msgspec.structs.replace(said, text=texts.get(event.offset, said.text))
+        return None
 
     def _last_spoken_to(self, stream: StreamId) -> StreamId:
         """The session that what came last to that place went to; empty when there is none."""

@@ -22,7 +22,7 @@ from services.inbound.answering import Answering
 from services.inbound.contract import Answer, Arrived, Commanded, Dropped, Ignored, Order, Request, Said
 from services.inbound.rules import Rules, Subject
 from services.inbound.slack_forms import COMMAND, INTERACTION, Given, arrived_of, blocks_of, given_by
-from services.inbound.slack_words import command_of, key_of, subject_of, told_of
+from services.inbound.slack_words import command_of, key_of, may_begin, subject_of, told_of
 from services.streams.event import StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived
 from services.streams.keys import stream_of
@@ -101,7 +101,7 @@ class SlackSource:
             case "deleted":
                 return self._rules.order(subject, does="withdraw", is_there=True)
             case "edited":
-                return self._rules.order(subject, does="edit", is_there=is_reply)
+                return self._rules.order(subject, does="edit", is_there=is_reply or not may_begin(arrival))
             case _ if command_of(arrival):
                 return self._rules.order(subject, does="command", is_there=is_reply)
             case _:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from services.channels.slack.content import pieces_of
+from services.channels.slack.content import mentioned, pieces_of
 from services.channels.slack.events import Arrival
 from services.channels.slack.facts import Earlier
 from services.inbound.commands import WORDS
 from services.inbound.rules import Subject
+
+# Much less than keys of what was said are kept.
+NEW_S = 86_400.0
 
 # Before the word at most that we are named.
 _command = re.compile(r"\s*(?:<@[A-Z0-9]+(?:\|[^<>]*)?>[ ,:]*)?!([a-z]+)\b", re.IGNORECASE)
@@ -45,6 +48,19 @@ def command_of(arrival: Arrival) -> str:
     found = _command.match(arrival.text)
     word = found[1].lower() if found else ""
     return word if word in WORDS else ""
+
+
+def may_begin(arrival: Arrival) -> bool:
+    """Whether an edit may be the first that we hear of a message: it names us now and did not before, or the message
+    is new, so that it may have come before what it edits. Of an old one nobody knows any more whether it was answered.
+    """
+    if arrival.before is not None and arrival.bot_user not in mentioned(arrival.before):
+        return arrival.bot_user in mentioned(arrival.text) or _is_new(arrival)
+    return _is_new(arrival)
+
+
+def _is_new(arrival: Arrival) -> bool:
+    return bool(arrival.ts) and arrival.event_time_s - float(arrival.ts) < NEW_S
 
 
 def told_of(earlier: Sequence[Earlier], names: Mapping[str, str]) -> str:

@@ -134,6 +134,31 @@ def test_an_edit_that_names_us_begins(talk: Talk) -> None:
     assert [fate.state for fate in talk.fates(message.channel)] == ["ignored", "routed"]
 
 
+def test_an_edit_that_names_us_is_one_however_slack_tells_of_it(talk: Talk) -> None:
+    message = talk.slack.workspace.say("please look at this", channel=talk.channel())
+    text = f"<@{BOT_USER}> please look at this"
+    called = mention(message, text=text, edited={"user": message.user, "ts": message.ts})
+
+    talk.deliver(event_request(called), event_request(changed(message, text)))
+
+    assert len(talk.fates(message.channel)) == 2
+    talk.wait_replies(message)
+    other = talk.call("afterwards", channel=message.channel)
+    talk.wait_replies(other)
+    assert len(talk.replies(message)) == 1
+
+
+def test_an_edit_of_something_long_ago_begins_nothing(talk: Talk) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> plese look", channel=talk.channel())
+    long_ago = changed(message, f"<@{BOT_USER}> please look") | {
+        "event_ts": f"{float(message.ts) + 864_000:.6f}"
+    }
+
+    talk.deliver(event_request(long_ago))
+
+    assert talk.fates(message.channel) == [("edited", "ignored", "not_said_here")]
+
+
 def test_an_edit_of_what_was_answered_changes_nothing(talk: Talk) -> None:
     message = talk.call("two and two")
     talk.wait_replies(message)

@@ -52,7 +52,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     `team` is the one the app is installed in; `bot_user` is who we are there. `ts` is the message it is about,
     `thread_ts` the thread that one is in. `author` is a user's id, `bot` the bot's if it was one, `app` its app.
-    `text` is what an edited message says now and what a deleted one said.
+    `text` is what an edited message says now and what a deleted one said, `before` what an edited one said, None
+    where that is not told.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     bot: str = ""
     app: str = ""
     text: str = ""
+    before: str | None = None
     files: tuple[File, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     challenge: str = ""
@@ -152,9 +154,17 @@ def _arrival(envelope: Envelope, inner: MessageBody) -> Arrival:
         bot=known_id(about.bot_id),
         app=known_id(about.app_id),
         text=about.text or "",
+        before=_before(inner),
         files=tuple(several(about.files, File)),
         attachments=tuple(several(about.attachments, Attachment)),
     )
+
+
+def _before(inner: MessageBody) -> str | None:
+    if inner.subtype != "message_changed":
+        return None
+    previous = part(inner.previous_message, MessageBody)
+    return None if previous is None else previous.text or ""
 
 
 def _about(inner: MessageBody) -> MessageBody:

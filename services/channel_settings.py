@@ -61,6 +61,15 @@ class GitHubSettings:
             }
         )
 
+    @property
+    def unreconciled(self) -> str:
+        """Why GitHub can not be asked what it could not deliver; empty when it can."""
+        if self.off:
+            return f"GitHub is off, {self.off}"
+        if self.app_id is None:
+            return "only an app has a log of deliveries, and GitHub is spoken to with a token"
+        return ""
+
 
 SourceSecrets: TypeAlias = Mapping[str, tuple[Secret, ...]]
 

@@ -186,6 +186,7 @@ class Engine:
             faults=self.faults,
             reachable=Addresses(self.settings.callback_allow),
             workers=lambda: len(self.census.workers()),
+            unreconciled=self.settings.github.unreconciled,
         )
 
     def tokens(self) -> Tokens:

@@ -38,6 +38,7 @@ from services.tools.spans import ToolSpans
 
 if TYPE_CHECKING:
     from services.channels.slack.working import Working
+    from services.inbound.reconcile import Reconciler
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
 STUCK_GRACES = 3.0
@@ -85,6 +86,7 @@ class WorkerEngine(Engine):
         )
         self._observer = Observer(self.telemetry.tracer, self.telemetry.counters)
         self._working = self._working_in_slack()
+        self._reconciler = self._reconciler_of_github()
         self.llm = self._llm()
         self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
@@ -151,6 +153,19 @@ class WorkerEngine(Engine):
         prefixes = {"slack:", *(template.partition("{")[0] for template in templates if template)}
         return Working(self.log, WorkingStatus(self.accounts.slack()), sorted(prefixes))
 
+    def _reconciler_of_github(self) -> Reconciler | None:
+        if self.settings.github.unreconciled:
+            return None
+        from services.channels.github.deliveries import HookDeliveries
+        from services.inbound.reconcile import Reconcile, Reconciler
+
+        deliveries = HookDeliveries(self.accounts.github())
+        return Reconciler(
+            Reconcile(self.log, self.sources["github"], deliveries),
+            self.sessions().reconciling,
+            failed=lambda error: self.logger.warning("not_reconciled", error=type(error).__name__),
+        )
+
     def _committed(self, done: Committed) -> None:
         self._observer.committed(done)
         if self._working is not None:
@@ -214,9 +229,13 @@ class WorkerEngine(Engine):
         self.orphans.start()
         if self._working is not None:
             self._working.start()
+        if self._reconciler is not None:
+            self._reconciler.start()
 
     def stop(self) -> None:
         """Everything that ran here has ended or is found by others."""
+        if self._reconciler is not None:
+            self._reconciler.stop()
         if self._working is not None:
             self._working.stop()
         self.watchdog.stop()

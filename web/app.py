@@ -92,7 +92,7 @@ def create_app(
     app.register_blueprint(outbox_blueprint(sessions.outbox))
     app.register_blueprint(obligations_blueprint(sessions.obligations))
     app.register_blueprint(runs_blueprint(sessions.runs))
-    app.register_blueprint(inbound_blueprint(sessions.inbound))
+    app.register_blueprint(inbound_blueprint(sessions.inbound, sessions.reconciling))
     if capture is not None:
         app.register_blueprint(webhooks_blueprint(capture))
     app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))

@@ -6,12 +6,13 @@ from flask import Blueprint, Response
 
 from services.sessions.inbound import DeliveryFilter, Inbound
 from services.sessions.inbound_values import DeliveryDetail, DeliveryPage
-from web.bodies import read_query, reply
+from services.sessions.reconciling import Reconciled, Reconciling
+from web.bodies import read_body, read_query, reply
 from web.operations import Operation, documented
 from web.requests import InboundQuery, Nothing
 
 
-def inbound_blueprint(inbound: Inbound) -> Blueprint:
+def inbound_blueprint(inbound: Inbound, reconciling: Reconciling) -> Blueprint:
     """The routes of the ledger."""
     blueprint = Blueprint("inbound", __name__, url_prefix="/api/inbound")
 
@@ -35,5 +36,24 @@ def inbound_blueprint(inbound: Inbound) -> Blueprint:
     def show(delivery: str) -> Response:
         read_query(Nothing)
         return reply(inbound.show(delivery))
+
+    @blueprint.post("/reconcile")
+    @documented(
+        Operation(
+            summary="Have GitHub asked for what it could not deliver; a worker does it soon",
+            body=Nothing,
+            is_body_optional=True,
+            answers={202: Reconciled},
+        )
+    )
+    def reconcile() -> Response:
+        read_body(Nothing, optional=True)
+        return reply(reconciling.ask(), 202)
+
+    @blueprint.get("/reconcile")
+    @documented(Operation(summary="Show what that brought", query=Nothing, answers={200: Reconciled}))
+    def reconciled() -> Response:
+        read_query(Nothing)
+        return reply(reconciling.state())
 
     return blueprint

@@ -11,6 +11,7 @@ import msgspec
 
 from deploy.cli import output
 from deploy.cli.inbound import every_delivery, remark
+from deploy.cli.reconcile import reconcile as reconciled
 from deploy.cli.server import Misused, Server, find_server
 from services.sessions.obligations import ObligationPage
 from services.sessions.values import OutboxEntry, OutboxPage
@@ -40,11 +41,14 @@ class Report(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--since", "since", metavar="AGE", help="Only what began in the last AGE, like 30m, 12h, 2d.")
+@click.option("--reconcile", is_flag=True, help="First ask GitHub for what it could not deliver.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def audit(*, since: str | None, as_json: bool) -> int:
+def audit(*, since: str | None, reconcile: bool, as_json: bool) -> int:
     """List whatever has not come to an end. Exit status 0 when nothing is owed, otherwise 1."""
     after = _after(since)
     server = find_server()
+    if reconcile:
+        output.note(reconciled(server))
     found = tuple(one for one in _owed(server) if one.since >= after)
     if as_json:
         output.as_json(msgspec.json.encode(Report(not found, found)))

@@ -15,6 +15,7 @@ from services.sessions.obligations import Obligations
 from services.sessions.outbox import Outbox
 from services.sessions.pages import Pages
 from services.sessions.prompts import Prompts
+from services.sessions.reconciling import Reconciling
 from services.sessions.runs import Runs
 from services.streams.log import Log
 
@@ -23,6 +24,7 @@ class Sessions:
     """What the API needs: `prompts` go in and are waited for, `controls` are commands, `pages` and `runs` are read.
 
     `outbox` and `obligations` are what sessions owe to others, `inbound` what others sent.
+    `reconciling` has others asked for what they could not deliver; `unreconciled` says why that can not be.
     `workers` counts those that are alive.
     """
 
@@ -36,6 +38,7 @@ class Sessions:
         faults: Faults | None = None,
         reachable: Addresses | None = None,
         workers: Callable[[], int] = lambda: 1,
+        unreconciled: str = "GitHub is off",
     ) -> None:
         self.prompts = Prompts(log, agents, faults or Faults(None), reachable or Addresses())
         self.controls = Controls(log, explain, processors)
@@ -43,4 +46,5 @@ class Sessions:
         self.obligations = Obligations(log)
         self.pages = Pages(log, explain, self.outbox)
         self.inbound = Inbound(log, explain, workers)
+        self.reconciling = Reconciling(log.store, log.keys, off=unreconciled)
         self.runs = Runs(log)

@@ -144,6 +144,16 @@ class Keys(msgspec.Struct, frozen=True):
         """String: the comma list of secrets that sign callbacks."""
         return f"{self.namespace}:callback-secrets"
 
+    @property
+    def reconciled(self) -> str:
+        """Hash: how far GitHub's log of deliveries was looked through, and with what result."""
+        return f"{self.namespace}:reconciled:github"
+
+    @property
+    def reconciling(self) -> str:
+        """String: somebody looks through GitHub's log of deliveries right now."""
+        return f"{self.namespace}:reconciling:github"
+
     def tail_channel(self, stream: StreamId) -> str:
         """Publish/subscribe: a stream has news, or a token delta."""
         return f"{self.namespace}:tail:{stream}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.channels.contract import DeliveryError
-from services.channels.github.deliveries import HookDeliveries
+from services.channels.github.deliveries import HookDeliveries, Tried
 from services.channels.github.events import Inbound, read
 from tests.fakes.github_hooks import Hooks
 from tests.fakes.github_server import BadGateway, GitHubServer
@@ -37,7 +37,7 @@ def say(stage: GitHubStage, hooks: Hooks, text: str = "@turnwright") -> Delivere
 def test_what_was_never_seen_comes_oldest_first(stage: GitHubStage, hooks: Hooks) -> None:
     told = [say(stage, hooks, str(n)) for n in range(5)]
 
-    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda guid: guid == told[2].guid)
+    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: tried.guid == told[2].guid)
 
     assert found.is_complete
     assert [each.guid for each in found.deliveries] == [told[n].guid for n in (0, 1, 3, 4)]
@@ -47,7 +47,7 @@ def test_a_delivery_is_read_as_it_was_sent(stage: GitHubStage, hooks: Hooks) -> 
     told = say(stage, hooks)
     log = HookDeliveries(stage.api)
 
-    missed = log.fetch(log.unseen(BEGINNING, lambda guid: False).deliveries[0])
+    missed = log.fetch(log.unseen(BEGINNING, lambda tried: False).deliveries[0])
 
     assert (missed.guid, missed.event) == (told.guid, "issue_comment")
     assert missed.headers["x-github-delivery"] == told.guid
@@ -62,7 +62,7 @@ def test_deliveries_of_one_event_are_one(stage: GitHubStage, hooks: Hooks) -> No
     hooks.redeliver(first)
     hooks.redeliver(first)
 
-    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda guid: False)
+    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: False)
 
     assert [each.id for each in found.deliveries] == [first.id]
 
@@ -72,8 +72,8 @@ def test_each_event_is_asked_about_once(stage: GitHubStage, hooks: Hooks) -> Non
     hooks.redeliver(first)
     asked: list[str] = []
 
-    def is_seen(guid: str) -> bool:
-        asked.append(guid)
+    def is_seen(tried: Tried) -> bool:
+        asked.append(tried.guid)
         return True
 
     HookDeliveries(stage.api).unseen(BEGINNING, is_seen)
@@ -89,7 +89,7 @@ def test_it_goes_back_no_further_than_asked(stage: GitHubStage, hooks: Hooks) ->
     stage.world.now = lambda: now
     fresh = say(stage, hooks)
 
-    found = HookDeliveries(stage.api).unseen(datetime.fromtimestamp(now - 60, UTC), lambda guid: False)
+    found = HookDeliveries(stage.api).unseen(datetime.fromtimestamp(now - 60, UTC), lambda tried: False)
 
     assert found.is_complete
     assert [each.guid for each in found.deliveries] == [fresh.guid]
@@ -99,7 +99,7 @@ def test_it_goes_back_no_further_than_asked(stage: GitHubStage, hooks: Hooks) ->
 def test_many_are_read_page_by_page(stage: GitHubStage, hooks: Hooks) -> None:
     told = [say(stage, hooks).guid for _ in range(230)]
 
-    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda guid: False)
+    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: False)
 
     assert [each.guid for each in found.deliveries] == told
     assert len(stage.server.to("GET", "/deliveries")) == 3
@@ -108,7 +108,7 @@ def test_many_are_read_page_by_page(stage: GitHubStage, hooks: Hooks) -> None:
 def test_what_is_too_much_says_that_it_is_not_all(stage: GitHubStage, hooks: Hooks) -> None:
     told = [say(stage, hooks).guid for _ in range(8)]
 
-    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda guid: False, most=5)
+    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: False, most=5)
 
     assert not found.is_complete
     assert [each.guid for each in found.deliveries] == told[3:]
@@ -117,7 +117,7 @@ def test_what_is_too_much_says_that_it_is_not_all(stage: GitHubStage, hooks: Hoo
 def test_what_github_keeps_no_longer_is_gone(stage: GitHubStage, hooks: Hooks) -> None:
     say(stage, hooks)
     log = HookDeliveries(stage.api)
-    delivery = log.unseen(BEGINNING, lambda guid: False).deliveries[0]
+    delivery = log.unseen(BEGINNING, lambda tried: False).deliveries[0]
     stage.world.delivered.clear()
 
     with pytest.raises(DeliveryError) as caught:
@@ -130,7 +130,7 @@ def test_a_log_that_can_not_be_read_is_an_error(stage: GitHubStage) -> None:
     stage.server.will(BadGateway(), method="GET", ending="/deliveries")
 
     with pytest.raises(DeliveryError) as caught:
-        HookDeliveries(stage.api).unseen(BEGINNING, lambda guid: False)
+        HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: False)
 
     assert (caught.value.kind, caught.value.code) == ("not_sent", "http_502")
 
@@ -141,6 +141,6 @@ def test_a_plain_token_has_no_log() -> None:
 
         assert not log.is_there
         with pytest.raises(DeliveryError) as caught:
-            log.unseen(BEGINNING, lambda guid: False)
+            log.unseen(BEGINNING, lambda tried: False)
 
         assert (caught.value.kind, caught.value.code) == ("refused", "no_app")

@@ -82,12 +82,12 @@ class HookDeliveries:
     def unseen(
         self,
         since: datetime,
-        is_seen: Callable[[str], bool],
+        is_seen: Callable[[Tried], bool],
         *,
         within: Within | None = None,
         most: int = MOST,
     ) -> Unseen:
-        """Walk from the newest delivery back to `since`, and keep what `is_seen(guid)` does not know.
+        """Walk from the newest delivery back to `since`, and keep what `is_seen` does not know.
 
         Raises: DeliveryError.
         """
@@ -103,7 +103,7 @@ class HookDeliveries:
                     return _unseen(found, is_complete=False)
                 if each.guid not in asked:
                     asked.add(each.guid)
-                    if is_seen(each.guid):
+                    if is_seen(each):
                         continue
                     found[each.guid] = each
                 elif each.guid in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from services.channels.http.targets import Address, BadTarget, Target
 from services.variables import Destination
@@ -51,12 +52,17 @@ class Addresses:
     def __init__(self, allowed: Sequence[Destination] = ()) -> None:
         self._hosts = frozenset(each for each in allowed if isinstance(each, str))
         self._networks = tuple(each for each in allowed if not isinstance(each, str))
+        # The rule never changes, and most letters go to few places.
+        self._judged = lru_cache(maxsize=1024)(self._judge)
 
     def may_reach(self, host: str, address: Address) -> bool:
         """Whether `address`, which `host` is or stands for, may be connected to.
 
         An allowed name may stand for any address of one machine: who allowed it trusts its DNS.
         """
+        return self._judged(host, address)
+
+    def _judge(self, host: str, address: Address) -> bool:
         meant = _meant(address)
         if any(_holds(network, each) for network in _NEVER for each in (address, meant)):
             return False

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 from services.errors import TurnwrightError
 from services.jobs.due import Due, DueSets
@@ -24,6 +25,7 @@ STALE_S = 0.32
 FRESH_MS = 100
 # So long what another process would look after first is left to it.
 LEFT_MS = 1_000
+Need = JobKind | Literal["advance", "nothing"]
 
 
 class Lookout:
@@ -47,8 +49,12 @@ class Lookout:
         with self._lock:
             if not self._found and time.monotonic() - self._looked_at > self._pause_s:
                 self._look()
+            rooms: dict[Need, bool] = {}
             for i, one in enumerate(self._found):
-                if self._has_room(one):
+                need = _need(one)
+                if need not in rooms:
+                    rooms[need] = self._has_room(need)
+                if rooms[need]:
                     del self._found[i]
                     return one
             # What is left finds a thread that has room for it; others may have been faster by then.
@@ -61,11 +67,10 @@ class Lookout:
         with self._lock:
             self._found.appendleft(one)
 
-    def _has_room(self, one: Due) -> bool:
-        kind = _job_kind(one)
-        if kind is not None:
-            return self._slots.has_room(kind)
-        return one.kind != "advance" or self._errands.has_room()
+    def _has_room(self, need: Need) -> bool:
+        if need == "nothing":
+            return True
+        return self._errands.has_room() if need == "advance" else self._slots.has_room(need)
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()
@@ -85,8 +90,8 @@ class Lookout:
         self._found.extend(ready)
 
 
-def _job_kind(one: Due) -> JobKind | None:
-    # None: what needs no slot.
-    if one.kind == "advance" or one.kind == "tick" or not is_job(one.id):
-        return None
-    return one.kind
+def _need(one: Due) -> Need:
+    """What has to be free for it: a slot of its kind, a thread that may reduce, or nothing."""
+    if one.kind == "advance":
+        return "advance"
+    return "nothing" if one.kind == "tick" or not is_job(one.id) else one.kind

@@ -25,6 +25,7 @@ class Slots:
             "deliver": max(1, self.capacity * 3 // 4),
         }
         self._busy: dict[JobKind, int] = dict.fromkeys(JOB_KINDS, 0)
+        self._held = 0
         self._freed_at = -math.inf
         self._lock = threading.Lock()
 
@@ -34,6 +35,7 @@ class Slots:
             if not self.has_room(kind):
                 return False
             self._busy[kind] += 1
+            self._held += 1
             return True
 
     def change(self, old: JobKind, new: JobKind) -> bool:
@@ -50,6 +52,7 @@ class Slots:
         """Give a slot back."""
         with self._lock:
             self._busy[kind] -= 1
+            self._held -= 1
             self._freed_at = time.monotonic()
 
     @property
@@ -64,4 +67,4 @@ class Slots:
     @property
     def free(self) -> int:
         """Slots nobody holds."""
-        return self.capacity - sum(self._busy.values())
+        return self.capacity - self._held

@@ -30,7 +30,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     def shard(self, stream: str) -> int:
         """The shard of a stream; a job lives where its stream does."""
-        return _shard(stream_of(stream), self.shards)
+        return _shard(stream, self.shards)
 
     def _at(self, kind: str, shard: int, id: str = "") -> str:
         return f"{self.namespace}:{kind}:{{{shard}}}:{id}" if id else f"{self.namespace}:{kind}:{{{shard}}}"
@@ -165,8 +165,8 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def _shard(stream: StreamId, shards: int) -> int:
-    return zlib.crc32(stream.encode()) % shards
+def _shard(id: str, shards: int) -> int:
+    return zlib.crc32(stream_of(id).encode()) % shards
 
 
 def family_of(kind: JobKind, id: str) -> str:

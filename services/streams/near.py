@@ -6,6 +6,7 @@ A worker that goes on with what it committed need not read back what it holds in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from services.streams.event import Event, Offset, StreamId
@@ -65,12 +66,14 @@ def back_from(offset: Offset) -> Offset | None:
 
 def newest(*parts: Sequence[Event]) -> tuple[Event, ...]:
     """What to keep of consecutive `parts`: the newest events, few and small enough."""
+    events = tuple(chain.from_iterable(parts))
+    if len(events) <= MOST_EVENTS and sum(len(event.payload) for event in events) <= MOST_BYTES:
+        return events
     kept: list[Event] = []
     room = MOST_BYTES
-    for part in reversed(parts):
-        for event in reversed(part):
-            room -= len(event.payload)
-            if room < 0 or len(kept) == MOST_EVENTS:
-                return tuple(reversed(kept))
-            kept.append(event)
+    for event in reversed(events):
+        room -= len(event.payload)
+        if room < 0 or len(kept) == MOST_EVENTS:
+            break
+        kept.append(event)
     return tuple(reversed(kept))

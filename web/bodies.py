@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from services.errors import Invalid
 from web.answers import Document
 from web.connections import has_body, reading_body
+from web.here import this_request
 from web.problems import Failure
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -27,12 +28,12 @@ def read_body(shape: type[T], *, optional: bool = False) -> T:
 
     Raises: Failure (encoding, media type, malformed), Invalid (a value, by its path), 413.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = this_request().headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise Failure("unsupported-encoding")
     if optional and not has_body():
         return shape()
-    if request.mimetype != "application/json":
+    if this_request().mimetype != "application/json":
         raise Failure("unsupported-media-type")
     raw = _read()
     if optional and not raw:
@@ -51,7 +52,7 @@ def read_body(shape: type[T], *, optional: bool = False) -> T:
 
 def read_raw(most: int) -> bytes:
     """The body as it was sent, of at most `most` bytes. Raises: Failure (encoding), 413."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = this_request().headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise Failure("unsupported-encoding")
     if (request.content_length or 0) > most:
@@ -80,7 +81,7 @@ def read_query(shape: type[T]) -> T:
 
 def read_key() -> str | None:
     """The Idempotency-Key header, if there is one. Raises: Invalid."""
-    key = request.headers.get("Idempotency-Key")
+    key = this_request().headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise Invalid("Idempotency-Key", "must be 1 to 200 visible ASCII characters")
     return key
@@ -88,7 +89,7 @@ def read_key() -> str | None:
 
 def read_wait_s(most: float) -> float:
     """The seconds of `Prefer: wait=<s>` (RFC 7240), at most `most`; 0 when nobody asks to wait."""
-    for part in request.headers.get("Prefer", "").split(","):
+    for part in this_request().headers.get("Prefer", "").split(","):
         if found := _WAIT.fullmatch(part.split(";")[0]):
             return min(float(found.group(1)), most)
     return 0.0
@@ -100,7 +101,8 @@ def reply(body: msgspec.Struct, status: int = 200) -> Response:
 
 
 def _read() -> bytes:
-    length = request.content_length
+    here = this_request()
+    length = here.content_length
     with reading_body():
         if length is None:
             return _read_unannounced()

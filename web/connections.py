@@ -7,7 +7,9 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+
+from web.here import this_request
 
 _BODY_PAUSE_S = 10.0
 
@@ -35,7 +37,8 @@ def reading_body() -> Iterator[None]:
 
 def has_body() -> bool:
     """Whether the request announces a body."""
-    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+    here = this_request()
+    return bool(here.content_length) or "Transfer-Encoding" in here.headers
 
 
 def watch_caller() -> Callable[[], bool]:
@@ -58,7 +61,8 @@ def watch_caller() -> Callable[[], bool]:
 
 
 def _connection() -> socket.socket | None:
-    found = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    environ = this_request().environ
+    found = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     return found if isinstance(found, socket.socket) else None
 
 

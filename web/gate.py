@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flask import Flask, g, request
+from flask import Flask, g
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from services.tokens import TokenId
+from web.here import this_request
 from web.problems import Failure
 
 
@@ -28,12 +29,14 @@ def register(app: Flask, tokens: TokenBook, *, open_endpoints: frozenset[str]) -
     """Refuse every request of `app` without a known token, except those to `open_endpoints` and signed ones."""
 
     def check() -> None:
-        if request.endpoint is not None and request.endpoint.startswith(SIGNED):
+        here = this_request()
+        endpoint = here.endpoint
+        if endpoint is not None and endpoint.startswith(SIGNED):
             return
-        if request.endpoint not in open_endpoints:
+        if endpoint not in open_endpoints:
             g.token = _authenticate(tokens)
         most = app.config["MAX_CONTENT_LENGTH"]
-        if most is not None and (request.content_length or 0) > most:
+        if most is not None and (here.content_length or 0) > most:
             raise RequestEntityTooLarge
 
     app.before_request(check)
@@ -45,7 +48,7 @@ def caller() -> TokenId:
 
 
 def _authenticate(tokens: TokenBook) -> TokenId:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = this_request().headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Failure("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="turnwright"'})
     known = tokens.verify(token.strip())

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 
 from services.telemetry import conventions as names
 from services.telemetry.context import read_baggage, read_trace, work_for
 from services.telemetry.tracer import Span, Tracer
+from web.here import this_request
 
 _PARAMETER = re.compile(r"<(?:[^:>]*:)?([^>]+)>")
 
@@ -20,19 +21,20 @@ def register(app: Flask, tracer: Tracer, *, baggage_keys: frozenset[str]) -> Non
     """Trace the requests of `app`, but for health and metrics."""
 
     def begin() -> None:
-        if request.endpoint is None or request.endpoint.startswith("health."):
+        here = this_request()
+        if here.endpoint is None or here.endpoint.startswith("health."):
             return
-        baggage = read_baggage(request.headers.get("baggage"), baggage_keys)
-        trace = read_trace(request.headers.get("traceparent"), baggage)
-        route = _PARAMETER.sub(r"{\1}", request.url_rule.rule if request.url_rule else "")
-        session = str((request.view_args or {}).get("session", ""))
+        baggage = read_baggage(here.headers.get("baggage"), baggage_keys)
+        trace = read_trace(here.headers.get("traceparent"), baggage)
+        route = _PARAMETER.sub(r"{\1}", here.url_rule.rule if here.url_rule else "")
+        session = str((here.view_args or {}).get("session", ""))
         span = tracer.begin(
-            f"{request.method} {route}",
+            f"{here.method} {route}",
             kind="server",
             parent=trace,
             baggage=baggage,
             attributes={
-                names.HTTP_METHOD: request.method,
+                names.HTTP_METHOD: here.method,
                 names.HTTP_ROUTE: route,
                 **({names.SESSION_ID: session} if session else {}),
             },

@@ -6,14 +6,16 @@ A context is a value that travels: in HTTP headers, in hints, in events. It need
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
+
+from services.ids import new_id
 
 SAMPLED = 1
 BAGGAGE_LIMIT = 512
@@ -48,19 +50,26 @@ def read_trace(parent: object, baggage: object = None) -> Trace | None:
 
     `baggage` is taken as it is: `read_baggage` first, where it comes from outside.
     """
-    found = _PARENT.fullmatch(parent) if isinstance(parent, str) and len(parent) <= 512 else None
+    if not isinstance(parent, str) or len(parent) > 512:
+        return None
+    return _parsed(parent, baggage if isinstance(baggage, str) else "")
+
+
+# The events of a turn tell the same again and again.
+@lru_cache(maxsize=512)
+def _parsed(parent: str, baggage: str) -> Trace | None:
+    found = _PARENT.fullmatch(parent)
     if found is None:
         return None
     version, trace_id, span_id, flags, more = found.groups()
     if version == "ff" or (version == "00" and more) or not (int(trace_id, 16) and int(span_id, 16)):
         return None
-    kept = baggage if isinstance(baggage, str) else ""
-    return Trace(trace_id, span_id, int(flags, 16) & SAMPLED, kept)
+    return Trace(trace_id, span_id, int(flags, 16) & SAMPLED, baggage)
 
 
 def new_trace(baggage: str = "") -> Trace:
     """A context of its own, which nobody records."""
-    return Trace(os.urandom(16).hex(), os.urandom(8).hex(), 0, baggage)
+    return Trace(new_id(), new_id()[:16], 0, baggage)
 
 
 def read_baggage(header: object, allowed: Collection[str]) -> str:

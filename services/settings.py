@@ -73,6 +73,7 @@ class Timings:
     delivery_lease_s: float = 60.0
     delivery_least_s: float = 20.0
     delivery_timeout_s: float = 15.0
+    show_work_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

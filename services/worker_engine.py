@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.channels.registry import channels_of
+from services.channels.registry import channels_of, signs_of
+from services.channels.working import Working
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
 from services.inbound.commands import Commands
@@ -37,7 +38,6 @@ from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
 
 if TYPE_CHECKING:
-    from services.channels.slack.working import Working
     from services.inbound.reconcile import Reconciler
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
@@ -85,7 +85,7 @@ class WorkerEngine(Engine):
             spans=ToolSpans(self._spans, settings.trace_content),
         )
         self._observer = Observer(self.telemetry.tracer, self.telemetry.counters)
-        self._working = self._working_in_slack()
+        self._working = self._working_in_threads()
         self._reconciler = self._reconciler_of_github()
         self.llm = self._llm()
         self.worker = self._worker(incarnation)
@@ -143,15 +143,9 @@ class WorkerEngine(Engine):
             chooser=Share(self.census, incarnation).chooser,
         )
 
-    def _working_in_slack(self) -> Working | None:
-        if self.settings.slack.off:
-            return None
-        from services.channels.slack.status import WorkingStatus
-        from services.channels.slack.working import Working
-
-        templates = (route.session for route in self.config.routes if route.source == "slack")
-        prefixes = {"slack:", *(template.partition("{")[0] for template in templates if template)}
-        return Working(self.log, WorkingStatus(self.accounts.slack()), sorted(prefixes))
+    def _working_in_threads(self) -> Working | None:
+        signs = signs_of(self.settings, self.config, self.accounts)
+        return Working(self.log, signs) if signs else None
 
     def _reconciler_of_github(self) -> Reconciler | None:
         if self.settings.github.unreconciled:

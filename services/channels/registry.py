@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from services.channels.accounts import Accounts
 from services.channels.contract import Channel
 from services.channels.http.addresses import Addresses
 from services.channels.http.channel import HTTPChannel
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
+from services.channels.working import Signs
+from services.config import Config
 from services.settings import Settings
 from services.streams.keys import Keys
 from services.streams.store import Store
+
+if TYPE_CHECKING:
+    from services.channels.github.working import GitHubSigns
 
 
 def channels_of(settings: Settings, store: Store, keys: Keys, accounts: Accounts) -> Mapping[str, Channel]:
@@ -27,5 +33,35 @@ def channels_of(settings: Settings, store: Store, keys: Keys, accounts: Accounts
     if not settings.github.off:
         from services.channels.github.channel import GitHubChannel
 
-        found[GitHubChannel.name] = GitHubChannel(accounts.github(), login=settings.github.login)
+        found[GitHubChannel.name] = GitHubChannel(
+            accounts.github(), login=settings.github.login, signs=_github_signs(settings, accounts)
+        )
     return found
+
+
+def signs_of(settings: Settings, config: Config, accounts: Accounts) -> Mapping[str, Signs]:
+    """How threads are shown that a turn runs, by what the sessions of a channel begin with."""
+    found: dict[str, Signs] = {}
+    if not settings.slack.off:
+        from services.channels.slack.status import WorkingStatus
+        from services.channels.slack.working import SlackSigns
+
+        slack = SlackSigns(WorkingStatus(accounts.slack()))
+        found |= dict.fromkeys(_prefixes("slack", config), slack)
+    if not settings.github.off:
+        found |= dict.fromkeys(_prefixes("github", config), _github_signs(settings, accounts))
+    return found
+
+
+def _prefixes(source: str, config: Config) -> list[str]:
+    """What sessions of a source begin with, by default and by its routes."""
+    templates = (route.session for route in config.routes if route.source == source)
+    return sorted({f"{source}:", *(template.partition("{")[0] for template in templates if template)})
+
+
+def _github_signs(settings: Settings, accounts: Accounts) -> GitHubSigns:
+    from services.channels.github.progress import Progress
+    from services.channels.github.working import GitHubSigns
+
+    progress = Progress(accounts.github())
+    return GitHubSigns(progress, settings.namespace, after_s=settings.timings.show_work_s)

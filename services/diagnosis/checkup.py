@@ -17,6 +17,7 @@ from services.config import Config, load_config
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
 from services.diagnosis.findings import Finding, State
+from services.diagnosis.github import account_of
 from services.diagnosis.roles import RoleState, read_supervised
 from services.diagnosis.slack import workspace_of
 from services.diagnosis.spooled import check_spool
@@ -90,6 +91,9 @@ def _channels(settings: Settings, config: Config) -> Iterator[Finding]:
     if not settings.slack.off:
         is_known, said = workspace_of(settings.slack)
         yield Finding(part="workspace", state="ok" if is_known else "problem", text=said)
+    if not settings.github.off:
+        is_known, said = account_of(settings.github)
+        yield Finding(part="account", state="ok" if is_known else "warning", text=said)
 
 
 def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:

@@ -129,6 +129,8 @@ class GitHubSource:
             author=inbound.actor.login if inbound.actor else None,
             reply_to=target.address,
             permission=permission,
+            message=inbound.said_key,
+            is_bot=inbound.actor is not None and inbound.actor.is_bot,
         )
         return Said(input=said, key=self.key_of(received))
 

@@ -86,7 +86,7 @@ class Talk:
         """The comments that are answers, in order: each carries a marker."""
         with self.world.lock:
             said = [*issue.comments, *issue.review]
-        return [each.body for each in said if each.login.startswith(LOGIN) and mark_of(each.body)]
+        return [each.body for each in said if each.login.startswith(LOGIN) and _is_answer(each.body)]
 
     def wait_answers(self, issue: Issue, count: int = 1, *, within_s: float = 20.0) -> list[str]:
         """Wait for so many answers."""
@@ -115,3 +115,8 @@ class Talk:
     def inbound(self, stream: StreamId | None = None) -> Session:
         """The stream of what was received for the repository."""
         return Session(self.platform, id=stream or f"inbound:github:{self.repository.id}")
+
+
+def _is_answer(body: str) -> bool:
+    mark = mark_of(body)
+    return mark is not None and not mark.marker.startswith("working_")

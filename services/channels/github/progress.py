@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from services.channels.contract import DeliveryError, Sending
 from services.channels.github.api import API, Reaction, Subject
@@ -45,10 +46,21 @@ class Progress:
         return True
 
     def show(
-        self, target: Target, key: str, text: str, *, since_ms: int, sending: Sending | None = None
+        self,
+        target: Target,
+        key: str,
+        text: str,
+        *,
+        since_ms: int,
+        sending: Sending | None = None,
+        timeout_s: float = TIMEOUT_S,
+        is_change: bool = False,
     ) -> bool:
-        """Show `text` in the comment of `key` (`[a-z0-9_-]`), made at `since_ms` (epoch) or later, or made now."""
-        within = Within(TIMEOUT_S, sending)
+        """Show `text` in the comment of `key` (`[a-z0-9_-]`), made at `since_ms` (epoch) or later, or made now.
+
+        If it only `is_change`, none is made.
+        """
+        within = Within(timeout_s, sending)
         body = marked(parts_of(text)[0], Mark(key, 1, 1))
         try:
             known = self._known(target, key, since_ms, within)
@@ -59,20 +71,33 @@ class Progress:
                 except DeliveryError as error:
                     if error.kind != "gone":
                         raise
-            # In a review too: a comment in its thread could not be edited in the same way.
-            self._remember(key, self._api.comment(_aside(target), body, within).id)
+                    self._remember(key, 0)
+            if not is_change:
+                # In a review too: a comment in its thread could not be edited in the same way.
+                self._remember(key, self._api.comment(_aside(target), body, within).id)
         except DeliveryError:
             return False
         return True
 
-    def end(self, target: Target, key: str, *, since_ms: int, sending: Sending | None = None) -> bool:
-        """Delete the comment of `key`, where there is one."""
-        within = Within(TIMEOUT_S, sending)
+    def end(
+        self,
+        target: Target,
+        key: str,
+        *,
+        since_ms: int,
+        sending: Sending | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> bool:
+        """Delete the comments of `key`: one, or more if several processes began at the same moment."""
+        within = Within(timeout_s, sending)
+        self._remember(key, 0)
         try:
-            known = self._known(target, key, since_ms, within)
-            self._remember(key, 0)
-            if known:
-                self._api.delete(target.repository, known, within)
+            for id in list(self._found(target, key, since_ms, within)):
+                try:
+                    self._api.delete(target.repository, id, within)
+                except DeliveryError as error:
+                    if error.kind != "gone":
+                        raise
         except DeliveryError as error:
             return error.kind == "gone"
         return True
@@ -82,14 +107,17 @@ class Progress:
         with self._lock:
             if key in self._comments:
                 return self._comments[key]
+        found = next(self._found(target, key, since_ms, within), 0)
+        if found:
+            self._remember(key, found)
+        return found
+
+    def _found(self, target: Target, key: str, since_ms: int, within: Within) -> Iterator[int]:
         own = self._api.login(within)
-        found = self._api.comments(_aside(target), within, since_ms=since_ms, pages=PAGES_LOOKED)
-        for each in found:
+        for each in self._api.comments(_aside(target), within, since_ms=since_ms, pages=PAGES_LOOKED):
             mark = mark_of(each.body or "")
             if mark and mark.marker == key and each.user and is_login(each.user.login, own):
-                self._remember(key, each.id)
-                return each.id
-        return 0
+                yield each.id
 
     def _remember(self, key: str, id: int) -> None:
         with self._lock:

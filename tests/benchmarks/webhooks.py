@@ -11,18 +11,25 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from services.settings import embedded_addresses
+from services.streams.event import EventInput, StreamId
+from services.streams.keys import Keys
+from services.streams.log import Log
+from services.streams.store import Store
+from services.streams.vocabulary import InputReceived
 from tests.benchmarks.attendants import attendant
 from tests.benchmarks.figures import Conditions, Figure, NotMeasured, percentile
 from tests.benchmarks.platform import STUB_DELAY_MS, Platform, installed, run_configured
 from tests.fakes.slack_requests import SECRET, SlackRequest, event_request, mention
 from tests.fakes.slack_server import SlackServer
-from tests.fakes.slack_workspace import BOT_USER, TOKEN, Message
+from tests.fakes.slack_workspace import BOT_USER, TEAM, TOKEN, Message
 
 STEADY_PER_S, STEADY = 50, 1_000
 RUSH, RUSH_S, THREADS, SENDERS = 1_000, 2.0, 50, 32
+LONG, LOOKS, BATCH = 10_000, 40, 100
 MOST_ACK_MS, MOST_RUSH_S = 15.0, 3.0
 SETTLED_WITHIN_S = 180.0
 COLLECTING = """
@@ -41,10 +48,11 @@ class _Ack:
 
 
 def measure_webhooks(conditions: Conditions) -> Sequence[Figure]:
-    """50 mentions a second; then 1,000 in 2 s over 50 threads; then 1,000 in 2 s in one thread."""
+    """50 mentions a second; then a long thread beside a short one; then 1,000 in 2 s, over 50 threads and in one."""
     figures: list[Figure] = []
     with _platform(conditions) as (platform, slack):
         figures.append(_steady(platform, slack, conditions.count(STEADY, least=100)))
+        figures.append(_length(platform, slack, conditions.count(LONG, least=500), conditions.count(LOOKS)))
         count = conditions.count(RUSH, least=200)
         many = [slack.workspace.say(f"<@{BOT_USER}> begin") for _ in range(THREADS)]
         figures += _rush(platform, slack, count, many, "over 50 threads")
@@ -67,6 +75,49 @@ def _steady(platform: Platform, slack: SlackServer, count: int) -> Figure:
         bound=MOST_ACK_MS,
         note=f"p50 {percentile(times, 50):.1f}",
     )
+
+
+def _length(platform: Platform, slack: SlackServer, length: int, looks: int) -> Figure:
+    """From a mention to its reply, in a thread that was talked in for long and in a new one, taking turns."""
+    long, short = (slack.workspace.say(f"<@{BOT_USER}> begin") for _ in range(2))
+    for thread in (long, short):
+        _answered(platform, slack, thread, thread)
+    with closing(Store(embedded_addresses(platform.home)[0])) as store:
+        log, stream = Log(store, Keys()), StreamId(f"slack:{TEAM}:{long.channel}:{long.ts}")
+        said = InputReceived(text="The build has passed.", policy="silent", source="slack", author="ana")
+        for _ in range(0, length, BATCH):
+            log.append(stream, [EventInput.of("input.received", said)] * BATCH)
+    platform.wait_until_nothing_is_owed(within_s=SETTLED_WITHIN_S)
+    times: dict[str, list[float]] = {long.ts: [], short.ts: []}
+    for n in range(looks):
+        for thread in (long, short):
+            asked = slack.workspace.say(f"<@{BOT_USER}> {n}", thread_ts=thread.ts)
+            times[thread.ts].append(_answered(platform, slack, thread, asked))
+    slow, quick = (statistics.median(times[each.ts]) for each in (long, short))
+    return Figure(
+        name="mention to reply p50, long : short thread",
+        value=slow / quick,
+        unit="x",
+        samples=2 * looks,
+        bound=1.3,
+        note=f"{slow * 1000:.0f} ms after {length} messages, {quick * 1000:.0f} ms after a few",
+    )
+
+
+def _answered(platform: Platform, slack: SlackServer, thread: Message, message: Message) -> float:
+    """Seconds from a mention to its reply in `thread`. Raises: NotMeasured."""
+    before = _replies(slack, thread)
+    began = time.monotonic()
+    _send(platform, [event_request(mention(message))], [0.0])
+    while _replies(slack, thread) == before:
+        if time.monotonic() - began > SETTLED_WITHIN_S:
+            raise NotMeasured("a mention was not answered")
+        time.sleep(0.001)
+    return time.monotonic() - began
+
+
+def _replies(slack: SlackServer, thread: Message) -> int:
+    return sum(bool(each.bot_id) for each in slack.workspace.thread(thread.channel, thread.ts))
 
 
 def _rush(

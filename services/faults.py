@@ -25,6 +25,15 @@ POINTS = (
     "deliver.claimed",
     "deliver.sent",
 )
+# On the way of a webhook, before a turn begins.
+INBOUND_POINTS = (
+    "spool.kept",
+    "drain.taken",
+    "drain.appended",
+    "drain.removed",
+    "route.claimed",
+    "route.appended",
+)
 
 
 class Faults:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.faults import INBOUND_POINTS, POINTS
 from tests.architecture.sources import PRODUCT, ROOT, TESTS, modules, text, tree
 
 MOST_POSITIONAL = 5
@@ -113,3 +114,12 @@ def test_values_are_frozen() -> None:
             if is_value and "frozen=True" not in told:
                 loose.add(each.name)
     assert loose == GROWING.keys()
+
+
+def test_every_point_where_tests_kill_is_listed_and_every_listed_one_is_there() -> None:
+    used = {
+        point
+        for path in modules(*PRODUCT)
+        for point in re.findall(r'[fF]aults\.at\("([a-z.]+)"\)', text(path))
+    }
+    assert used == {*POINTS, *INBOUND_POINTS}

@@ -30,9 +30,11 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
-    """Serves whole requests; `head_s` is a head's time from its connection, `pause_s` any silence's."""
+    """Serves whole requests; `head_s` is a head's time from its connection, `body_s` a body's from there, `pause_s`
+    any silence's."""
 
     head_s = 10.0
+    body_s = 60.0
     pause_s = 10.0
 
     def accept(self, listener: socket.socket) -> None:
@@ -92,7 +94,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes n
         conn.init()
         conn.parser.unreader.unread(bytes(conn.head))
         conn.head.clear()
-        return super().handle(conn)
+        conn.sock.reads_until = time.monotonic() + self.body_s
+        try:
+            return super().handle(conn)
+        finally:
+            conn.sock.reads_until = None
 
     def finish_request(self, conn: _Connection, fs: object) -> None:
         """Keep or close the connection of a request that was served."""
@@ -141,6 +147,17 @@ class _PatientSocket(socket.socket):
     """Never waits without an end: where gunicorn asks it to block, it waits for `pause_s` at most."""
 
     pause_s = PatientWorker.pause_s
+    # However often a byte of it comes, a body is there by then (monotonic seconds).
+    reads_until: float | None = None
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive something. Who only looks what is there has no time limit."""
+        if self.reads_until is not None and not flags:
+            left = self.reads_until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the caller sends too slowly")
+            self.settimeout(min(self.pause_s, left))
+        return super().recv(bufsize, flags)
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(self.pause_s if flag else 0.0)

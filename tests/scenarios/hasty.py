@@ -13,6 +13,7 @@ LARGE = 20_000_000
 class HastyWorker(PatientWorker):
     """Waits for nobody for long."""
 
+    body_s = 1.0
     head_s = 1.0
     pause_s = 1.0
 

@@ -142,6 +142,22 @@ def test_a_head_has_one_deadline_however_often_a_byte_of_it_comes(address: Path)
         wait_until(is_closed)
 
 
+def test_a_body_has_one_deadline_however_often_a_byte_of_it_comes(address: Path) -> None:
+    with _open(address, _prompt("Content-Length: 4000")) as connection:
+        connection.settimeout(0.1)
+
+        def is_answered() -> bool:
+            try:
+                connection.sendall(b" ")
+                return connection.recv(1) is not None
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        wait_until(is_answered)
+
+
 def test_a_head_without_an_end_is_refused(address: Path) -> None:
     assert _status(address, HALF + b"X: " + b"y" * HEAD_LIMIT) == 431
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+import msgspec
+
 from services.channel_settings import GitHubSettings
 from services.channels.aside import Aside
 from services.channels.contract import DeliveryError, Sending
@@ -116,22 +118,10 @@ class GitHubSource:
         earlier = self._earlier(inbound, target, sending) if is_first else ()
         if isinstance(earlier, Dropped):
             return earlier
-        said = InputReceived(
-            text=text_of(
-                inbound,
-                earlier=earlier,
-                permissions=self._labels(inbound, earlier, target, sending),
-                is_first=is_first,
-            ),
-            policy=queued.policy,
-            debounce_ms=queued.debounce_ms,
-            source=self.name,
-            author=inbound.actor.login if inbound.actor else None,
-            reply_to=target.address,
-            permission=permission,
-            message=inbound.said_key,
-            is_bot=inbound.actor is not None and inbound.actor.is_bot,
-        )
+        labels = self._labels(inbound, earlier, target, sending)
+        text = text_of(inbound, earlier=earlier, permissions=labels, is_first=is_first)
+        said = _said(queued, inbound, text)
+        said = msgspec.structs.replace(said, reply_to=target.address, permission=permission)
         return Said(input=said, key=self.key_of(received))
 
     def key_of(self, received: InboundReceived) -> str:
@@ -196,3 +186,16 @@ class GitHubSource:
     @cached_property
     def _progress(self) -> Progress:
         return Progress(self._api())
+
+
+def _said(queued: InboundQueued, inbound: Inbound, text: str) -> InputReceived:
+    actor = inbound.actor
+    return InputReceived(
+        text=text,
+        policy=queued.policy,
+        debounce_ms=queued.debounce_ms,
+        source=GitHubSource.name,
+        author=actor.login if actor else None,
+        message=inbound.said_key,
+        is_bot=actor is not None and actor.is_bot,
+    )

@@ -198,6 +198,17 @@ def test_a_suspended_installation_ends_it_with_a_reason(talk: Talk, server: GitH
     assert entry(talk, issue)["code"] == "suspended"
 
 
+def test_revoked_credentials_end_it_with_a_reason(talk: Talk, server: GitHubServer) -> None:
+    issue = talk.issue()
+    refused = [Refuse(status=401, message="Bad credentials")] * 8
+    server.will(*refused, ending=f"{talk.repository.name}/issues/1/comments")
+
+    talk.say(issue)
+
+    found = entry(talk, issue)
+    assert (found["state"], found["code"]) == ("poisoned", "bad_credentials")
+
+
 def test_what_is_asked_while_our_own_access_is_broken_is_heard_when_it_is_mended(
     talk: Talk, server: GitHubServer
 ) -> None:

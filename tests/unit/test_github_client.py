@@ -81,7 +81,7 @@ def test_rate_limits_say_when_they_end(stage: GitHubStage, status: int) -> None:
         errors.append(failure(stage.channel, stage.letter()))
         stage.world.pass_time(100)
 
-    assert [each.kind for each in errors] == ["overloaded"] * 3
+    assert [(each.kind, each.is_limit) for each in errors] == [("overloaded", True)] * 3
     waits = [each.retry_after_s or 0 for each in errors]
     assert 85 < waits[0] <= 91
     assert waits[1:] == [30.0, 60.0]
@@ -97,7 +97,7 @@ def test_while_a_limit_lasts_nobody_asks_in_that_name(stage: GitHubStage) -> Non
 
     error = failure(stage.channel, stage.letter())
 
-    assert (error.kind, error.code) == ("overloaded", "limited")
+    assert (error.kind, error.code, error.is_limit) == ("overloaded", "limited", True)
     assert 25 < (error.retry_after_s or 0) < 34
     assert len(stage.server.asked) == before
     # Another installation has limits of its own.

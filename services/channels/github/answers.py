@@ -63,7 +63,9 @@ def failure_of(answer: Answer, *, is_write: bool, now_s: float) -> DeliveryError
         return None
     said = _message(answer)
     if status in (403, 429) and (wait_s := _limited_s(answer, said, now_s)) is not None:
-        return DeliveryError("overloaded", code=f"http_{status}", status=status, retry_after_s=wait_s)
+        return DeliveryError(
+            "overloaded", code=f"http_{status}", status=status, retry_after_s=wait_s, is_limit=True
+        )
     kind, code = _judged(status, said, is_write=is_write)
     retry_after_s = _retry_after_s(answer) if status >= 500 else None
     return DeliveryError(kind, code=code or f"http_{status}", status=status, retry_after_s=retry_after_s)

@@ -133,4 +133,10 @@ def _doubted(error: DeliveryError) -> DeliveryError:
 
 
 def _ambiguous(error: DeliveryError) -> DeliveryError:
-    return DeliveryError("ambiguous", code=error.code, status=error.status, retry_after_s=error.retry_after_s)
+    return DeliveryError(
+        "ambiguous",
+        code=error.code,
+        status=error.status,
+        retry_after_s=error.retry_after_s,
+        is_limit=error.is_limit,
+    )

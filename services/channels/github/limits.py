@@ -32,7 +32,7 @@ class Limits:
                 self._until.pop(who, None)
                 return
         wait_s = left_s + self._spread() * SPREAD_S
-        raise DeliveryError("overloaded", code="limited", retry_after_s=wait_s)
+        raise DeliveryError("overloaded", code="limited", retry_after_s=wait_s, is_limit=True)
 
     def note(self, who: object, error: DeliveryError) -> None:
         """What GitHub answered `who`."""

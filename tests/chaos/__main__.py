@@ -1,6 +1,7 @@
 """`make kill-test`: 500 turns under at least 40 counted kills, in three variants, with figures.
 
-`python -m tests.chaos [--seed N] [--turns N] [--variant NAME] [--short] [--keep FOLDER]`
+`python -m tests.chaos [--seed N] [--variant NAME] [--short] [--channels] [--keep FOLDER]`; with `--channels` 300
+mentions over Slack and GitHub, in two variants.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos import outings
 from tests.chaos.campaign import Result, run
+from tests.chaos.thread_campaign import Report, go_out
 from tests.chaos.variants import LONG, SHORT
 from tests.plugins.install import install_plugin
 
@@ -19,23 +22,41 @@ from tests.plugins.install import install_plugin
 def main() -> int:
     """Run the variants one after the other; 0 only if every promise was kept."""
     options = _options()
-    plan = SHORT if options.short else LONG
-    results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="kill-test-") as scratch:
         folder = Path(options.keep or scratch)
         plugins = folder / "plugins"
         for name in ("acme_provider", "acme_tools"):
             install_plugin(name, plugins)
-        for variant in plan:
-            if options.variant in (None, variant.name):
-                _say(f"{variant.name}: seed {options.seed}")
-                result = run(variant, folder / variant.name, plugins=plugins, seed=options.seed)
-                _say(result.figures() if result.is_clean() else result.report())
-                results.append(result)
+        return (_channels if options.channels else _prompts)(options, folder, plugins)
+
+
+def _prompts(options: argparse.Namespace, folder: Path, plugins: Path) -> int:
+    results: list[Result] = []
+    for variant in SHORT if options.short else LONG:
+        if options.variant in (None, variant.name):
+            _say(f"{variant.name}: seed {options.seed}")
+            result = run(variant, folder / variant.name, plugins=plugins, seed=options.seed)
+            _say(result.figures() if result.is_clean() else result.report())
+            results.append(result)
     turns = sum(result.turns() for result in results)
     kills = sum(result.kills for result in results)
     clean = all(result.is_clean() for result in results)
     _say(f"{turns} turns, {kills} counted kills, seed {options.seed}: {'all kept' if clean else 'BROKEN'}")
+    return 0 if clean else 1
+
+
+def _channels(options: argparse.Namespace, folder: Path, plugins: Path) -> int:
+    reports: list[Report] = []
+    for outing in outings.SHORT if options.short else outings.LONG:
+        if options.variant in (None, outing.name):
+            _say(f"{outing.name}: seed {options.seed}")
+            report = go_out(outing, folder / outing.name, plugins=plugins, seed=options.seed)
+            _say(report.figures() if report.is_clean() else report.report())
+            reports.append(report)
+    mentions = sum(report.mentions() for report in reports)
+    blows = sum(len(report.talked.base.blows) + len(report.died_at) for report in reports)
+    clean = all(report.is_clean() for report in reports)
+    _say(f"{mentions} mentions, {blows} blows, seed {options.seed}: {'all kept' if clean else 'BROKEN'}")
     return 0 if clean else 1
 
 
@@ -44,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--variant", help="only this one")
     parser.add_argument("--short", action="store_true", help="the plan of the test suite")
+    parser.add_argument("--channels", action="store_true", help="mentions over Slack and GitHub")
     parser.add_argument("--keep", help="a new folder for data and output, left behind")
     return parser.parse_args()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -44,6 +45,52 @@ class Detail(msgspec.Struct, frozen=True):
 
     status: str
     wait: dict[str, Any] | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A line of the ledger of received webhooks."""
+
+    id: str
+    key: str
+    state: str
+    reason: str = ""
+    session: str = ""
+    offset: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A reply that is owed, or that ended undelivered."""
+
+    id: str
+    session: str
+    state: str
+    turn: int
+    error: str
+    code: str
+
+
+class Obligation(msgspec.Struct, frozen=True):
+    """Somebody who waits in a thread."""
+
+    session: str
+    offset: int
+    state: str
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A session in the list of all."""
+
+    session: str
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """A page of any list: its rows stand under the list's own name."""
+
+    cursor: str | None = None
+    deliveries: list[Delivery] = []
+    entries: list[Entry] = []
+    obligations: list[Obligation] = []
+    sessions: list[Line] = []
 
 
 class Unexpected(AssertionError):
@@ -105,6 +152,23 @@ class API:
                 return found
             after = page.next
 
+    def deliveries(self) -> list[Delivery]:
+        """The whole ledger, the newest first."""
+        return [each for page in self._pages("inbound") for each in page.deliveries]
+
+    def outbox(self) -> list[Entry]:
+        """Every reply that is not delivered."""
+        return [each for page in self._pages("outbox") for each in page.entries]
+
+    def obligations(self) -> list[Obligation]:
+        """Everybody who waits in a thread."""
+        return [each for page in self._pages("obligations") for each in page.obligations]
+
+    def sessions(self) -> list[str]:
+        """All sessions, those of webhooks left out."""
+        lines = [each.session for page in self._pages("sessions") for each in page.sessions]
+        return [each for each in lines if not each.startswith("inbound:")]
+
     def detail(self, session: str) -> Detail:
         """What the session does now."""
         return self._read(self.call("GET", f"/api/sessions/{session}"), Detail)
@@ -114,6 +178,14 @@ class API:
         lines = self.call("GET", "/metrics").text.splitlines()
         found = [line for line in lines if line.startswith("turnwright_due{")]
         return {line.split('"')[1]: float(line.split()[-1]) for line in found}
+
+    def _pages(self, name: str) -> Iterator[_Rows]:
+        cursor: str | None = ""
+        while cursor is not None:
+            query = f"?limit=100&cursor={quote(cursor)}" if cursor else "?limit=100"
+            page = self._read(self.call("GET", f"/api/{name}{query}"), _Rows)
+            yield page
+            cursor = page.cursor
 
     def _read(self, answer: httpx2.Response, shape: type[Shape]) -> Shape:
         if answer.status_code not in (200, 202):

@@ -148,7 +148,7 @@ def run(variant: Variant, folder: Path, *, plugins: Path, seed: int) -> Result:
         acts = rng.sample(variant.acts, len(variant.acts))
         monkey = Monkey(
             machine,
-            driver.ledger,
+            driver.ledger.waiting,
             acts,
             rng=random.Random(f"{seed}/{variant.name}/blows"),
             faults=faults,

@@ -66,3 +66,7 @@ class Ledger:
             for ack in self.acks()
             if ack.ended_at is None and ack.policy not in STARTS_NO_TURN and session in (None, ack.session)
         ]
+
+    def waiting(self) -> list[str]:
+        """The names of those."""
+        return [f"{ack.session}@{ack.offset}" for ack in self.open()]

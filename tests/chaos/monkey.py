@@ -10,13 +10,12 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.chaos.ledger import Ledger
 from tests.chaos.machine import Machine
 
 What = Literal["kill", "fault", "stop"]
@@ -54,19 +53,22 @@ class Blow:
 
 
 class Monkey:
-    """Works off `acts` in a thread of its own. `stop_s` is how long a stopped process stands still."""
+    """Works off `acts` in a thread of its own. `open` names what is acknowledged and not at its end.
+
+    `stop_s` is how long a stopped process stands still.
+    """
 
     def __init__(
         self,
         machine: Machine,
-        ledger: Ledger,
+        open: Callable[[], list[str]],
         acts: Sequence[Act],
         *,
         rng: random.Random,
         faults: Path,
         stop_s: float,
     ) -> None:
-        self._machine, self._ledger, self._acts = machine, ledger, list(acts)
+        self._machine, self._open, self._acts = machine, open, list(acts)
         self._rng, self._faults, self._stop_s = rng, faults, stop_s
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
@@ -172,8 +174,7 @@ class Monkey:
         return blow if len(blow.open) >= LEAST_OPEN else None
 
     def _blow(self, act: Act, role: str, pid: int, at: float) -> Blow:
-        waiting = [f"{ack.session}@{ack.offset}" for ack in self._ledger.open()]
-        return Blow(act=act, role=role, pid=pid, at=at, open=waiting)
+        return Blow(act=act, role=role, pid=pid, at=at, open=self._open())
 
     def _signal(self, blow: Blow, number: signal.Signals) -> bool:
         try:
@@ -194,6 +195,6 @@ def fault(point: str) -> Act:
     return Act(what="fault", target=point)
 
 
-def stop() -> Act:
-    """A worker that stands still and goes on."""
-    return Act(what="stop", target=WORKER)
+def stop(target: str = WORKER) -> Act:
+    """A process that stands still and goes on."""
+    return Act(what="stop", target=target)

@@ -1,13 +1,16 @@
 """What the fake vendor answers: decided by marks in the prompt, so that a repeated request gets the same.
 
 A prompt reads `p7 slow use:clock use:append_note fail:cut`; everything but the number is optional.
+A mention reads `slow long fail:busy q7` and is answered by its number.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
+from collections.abc import Callable, Sequence
 
 from services.llm.provider import ChatRequest, Finished, Piece, TextDelta, TokenUsage, ToolCallRequest
 from tests.fakes.llm_scripts import Answer, Cut, HangUp, Script, Status
@@ -18,12 +21,32 @@ SLOW_S = 0.5
 WORDS = 5
 TOOLS = ("clock", "look_up", "append_note", "wait")
 FAILURES = ("cut", "hangup", "busy")
+# More than one message of Slack's takes.
+LONG_LINES = 120
+
+_numbers = re.compile(r"\bq\d+\b")
+
+Words = Callable[[str], Sequence[str]]
+
+
+def plain(said: str) -> Sequence[str]:
+    """The same to everybody."""
+    return [f"word{n} " for n in range(WORDS)]
+
+
+def numbered(said: str) -> Sequence[str]:
+    """By the number of what was said last, which every line repeats; calls those whom it must not call."""
+    token = _numbers.findall(said)[-1]
+    line = f"re {token}: @turnwright and <@U0TURNWRI>, {'as I said, ' * 8}\n\n"
+    lines = LONG_LINES if "long" in said.split() else 1
+    return [line, *([line * (lines - 1)] if lines > 1 else [])]
 
 
 class Vendor:
-    """Answers requests. Each failure a prompt asks for happens once, at the first attempt at the job."""
+    """Answers requests with `words`. Each failure a prompt asks for happens once, at the first attempt at the job."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words = plain) -> None:
+        self._words = words
         self._calls = itertools.count(1)
         self._failed: set[str] = set()
         self._lock = threading.Lock()
@@ -37,10 +60,10 @@ class Vendor:
         if failure is not None:
             return failure
         tools = [name for name in TOOLS if f"use:{name}" in said]
-        return Answer(pieces=self._pieces(asked, tools), delay_s=QUICK_S, gap_s=gap_s)
+        return Answer(pieces=self._pieces(asked, tools, self._words(said)), delay_s=QUICK_S, gap_s=gap_s)
 
-    def _pieces(self, asked: ChatRequest, tools: list[str]) -> tuple[Piece, ...]:
-        words: list[Piece] = [TextDelta(f"word{n} ") for n in range(WORDS)]
+    def _pieces(self, asked: ChatRequest, tools: list[str], said: Sequence[str]) -> tuple[Piece, ...]:
+        words: list[Piece] = [TextDelta(each) for each in said]
         usage = TokenUsage(input=10, output=WORDS)
         if not tools:
             return (*words, usage, Finished(reason="stop", model=asked.model))

@@ -54,21 +54,26 @@ def collect(api: API, sessions: Sequence[str]) -> dict[str, list[Event]]:
 def judge(evidence: Evidence) -> Verdict:
     """Compare what was promised with what happened."""
     verdict = Verdict()
+    judge_turns(verdict, evidence)
+    _written_once(verdict, evidence)
+    _told(verdict, evidence)
+    return verdict
+
+
+def judge_turns(verdict: Verdict, evidence: Evidence) -> None:
+    """What is promised of every session, whoever its answers are for."""
     for session, events in evidence.events.items():
         _dense(verdict, session, events)
         _settled_once(verdict, session, events, [ack for ack in evidence.acks if ack.session == session])
         _jobs_settled_once(verdict, session, events)
         _answered(verdict, session, events)
     _no_late_calls(verdict, evidence)
-    _written_once(verdict, evidence)
-    _told(verdict, evidence)
     for session, detail in evidence.statuses.items():
         if detail.status != "idle":
             verdict.blame(session, f"its status is {detail.status}: {detail.wait}")
     for kind, size in evidence.due.items():
         if size:
             verdict.blame("/metrics", f"turnwright_due{{kind={kind}}} is {size:g}")
-    return verdict
 
 
 def counted(blow: Blow, evidence: Evidence) -> bool:

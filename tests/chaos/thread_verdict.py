@@ -43,6 +43,18 @@ class Talked:
         """The replies of which nobody knows."""
         return [each for each in self.entries if each.state == "uncertain"]
 
+    def unsure(self) -> set[str]:
+        """The tokens whose replies those are."""
+        jobs = {each.id for each in self.uncertain()}
+        told = {
+            (session, offset)
+            for session, events in self.base.events.items()
+            for each in events
+            if each.type == "reply.queued" and each.payload["job"] in jobs
+            for offset in each.payload["inputs"]
+        }
+        return {each.text for each in self.base.acks if (each.session, each.offset) in told}
+
 
 def acks_of(asked: Mapping[str, Asked], deliveries: Sequence[Delivery]) -> list[Ack]:
     """The inputs that sayings became, where the ledger says they are."""
@@ -112,12 +124,12 @@ def _accounted(verdict: Verdict, talked: Talked) -> None:
 
 def _answered_once(verdict: Verdict, talked: Talked) -> None:
     """One reply for each, each of its parts once and in order; none for whoever may not ask or did not."""
-    unsure = {each.session for each in talked.uncertain()}
+    unsure = talked.unsure()
     for token, asked in talked.asked.items():
         posts = [each for each in talked.posts[asked.room.session] if token in each.tokens]
         letters = list(dict.fromkeys(each.marker for each in posts))
         most = int(asked.saying.is_answered)
-        least = 0 if asked.room.session in unsure else most
+        least = 0 if token in unsure else most
         if not least <= len(letters) <= most or "" in letters:
             verdict.blame(token, f"it has {len(letters)} replies: {letters}")
         parts = [each.part for each in posts]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.chaos.postman import Postman
-from tests.chaos.rooms import Post, Room, Rooms, Webhook
+from tests.chaos.rooms import Post, Room, Rooms
 from tests.chaos.threads import Saying, Threads
 
 POLL_S = 0.2
@@ -133,7 +133,9 @@ class Crowd:
         if (room.session, post.id) in self._heard_of:
             return
         self._heard_of.add((room.session, post.id))
-        webhook: Webhook = room.told(post)
+        webhook = room.told(post)
+        if webhook is None:
+            return
         with self._lock:
             self.own[webhook.key] = (room, post)
             for token in post.tokens & self.asked.keys():

@@ -24,6 +24,9 @@ PLACES = 3
 # How long each of them waits for an answer.
 SLACK_S, GITHUB_S = 3.0, 10.0
 
+# What marks the comment that shows that a turn takes long: it goes with the answer.
+WORKING = "working_"
+
 _tokens = re.compile(r"\bre (q\d+):")
 
 
@@ -72,8 +75,11 @@ class Room(Protocol):
     def posts(self) -> list[Post]:
         """Everything we said there, in the order that people read it."""
 
-    def told(self, post: Post) -> Webhook:
-        """How the app is told of its own post."""
+    def told(self, post: Post) -> Webhook | None:
+        """How the app is told of its own post; None where the post is gone by now."""
+
+    def is_shown_working(self) -> bool:
+        """Whether people still see that a turn runs there."""
 
 
 class SlackRoom:
@@ -106,7 +112,11 @@ class SlackRoom:
         thread = self._space.thread(self._channel, self._first) if self._first else []
         return [_slack_post(each) for each in thread if each.bot_id]
 
-    def told(self, post: Post) -> Webhook:
+    def is_shown_working(self) -> bool:
+        """See `Room`."""
+        return self._space.statuses.get((self._channel, self._first), "active") != "active"
+
+    def told(self, post: Post) -> Webhook | None:
         """See `Room`."""
         message = self._space.message(self._channel, post.id)
         event_id = f"Ev0OWN{message.ts.replace('.', '')}"
@@ -142,15 +152,23 @@ class GitHubRoom:
 
     def posts(self) -> list[Post]:
         """See `Room`."""
-        with self._world.lock:
-            every = [*self._issue.comments, *self._issue.review]
-        return [_github_post(each) for each in every if each.login == f"{LOGIN}[bot]"]
+        return [post for post in self._said() if not post.marker.startswith(WORKING)]
 
-    def told(self, post: Post) -> Webhook:
+    def is_shown_working(self) -> bool:
         """See `Room`."""
+        return any(post.marker.startswith(WORKING) for post in self._said())
+
+    def told(self, post: Post) -> Webhook | None:
+        """See `Room`."""
+        found = next((each for each in self._comments() if str(each.id) == post.id), None)
+        return self._webhook(found) if found else None
+
+    def _said(self) -> list[Post]:
+        return [_github_post(each) for each in self._comments() if each.login == f"{LOGIN}[bot]"]
+
+    def _comments(self) -> list[Comment]:
         with self._world.lock:
-            every = [*self._issue.comments, *self._issue.review]
-        return self._webhook(next(each for each in every if str(each.id) == post.id))
+            return [*self._issue.comments, *self._issue.review]
 
     def _webhook(self, comment: Comment) -> Webhook:
         # Written into GitHub's own list of deliveries as one that nobody took, so far.

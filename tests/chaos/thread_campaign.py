@@ -87,6 +87,7 @@ class Report:
                 f"  {len(self.talked.attempts)} webhooks {dict(statuses)} for {len(self.talked.deliveries)} deliveries",
                 f"  blows {dict(blows)}, deaths at {self.died_at}",
                 f"  trouble {dict(sorted(self.trouble.items()))}",
+                f"  threads that still show work: {len(self.talked.working)} {list(self.talked.working)}",
                 *(f"  late: {each}" for each in self.verdict.late),
             )
         )
@@ -187,6 +188,7 @@ def _look(
         entries=api.outbox(),
         obligations=api.obligations(),
         sessions=sessions,
+        working=[room.session for room in crowd.open_rooms if room.session and room.is_shown_working()],
         has_spool=outing.has_spool,
         base=Evidence(
             acks=acks_of(crowd.asked, deliveries),

@@ -25,7 +25,8 @@ AWAY_S = 8.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talked:
     """What a run left behind. `asked` by token; `posts` by session, in the order of the thread; `own` are the keys
-    of what the app was told of its own posts; `base` what every session is judged by.
+    of what the app was told of its own posts; `working` are sessions whose threads still show that somebody is at
+    work, which is shown as well as it goes and promised to nobody; `base` is what every session is judged by.
     """
 
     asked: Mapping[str, Asked]
@@ -36,6 +37,7 @@ class Talked:
     entries: Sequence[Entry]
     obligations: Sequence[Obligation]
     sessions: Sequence[str]
+    working: Sequence[str]
     has_spool: bool
     base: Evidence
 

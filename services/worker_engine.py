@@ -155,7 +155,7 @@ class WorkerEngine(Engine):
 
         deliveries = HookDeliveries(self.accounts.github())
         return Reconciler(
-            Reconcile(self.log, self.sources["github"], deliveries),
+            Reconcile(self.log, self.sources["github"], deliveries).look,
             self.sessions().reconciling,
             failed=lambda error: self.logger.warning("not_reconciled", error=type(error).__name__),
         )

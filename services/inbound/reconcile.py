@@ -43,6 +43,12 @@ class Stop(Protocol):
     def wait(self, timeout: float) -> bool: ...
 
 
+class Look(Protocol):
+    """One look for what was never seen `before`, and what became of it. Raises: TurnwrightError."""
+
+    def __call__(self, before: Reconciled, stop: Stop) -> Reconciled: ...
+
+
 class Reconcile:
     """One look through the deliveries of the app. `wall_s` is epoch seconds."""
 
@@ -112,11 +118,14 @@ class Reconcile:
 
 
 class Reconciler:
-    """Looks every `every_s`, and when somebody asks for it, in one process of all that run one."""
+    """Looks every `every_s`, and when somebody asks for it, in one process of all that run one.
+
+    `wall_s` is epoch seconds.
+    """
 
     def __init__(
         self,
-        reconcile: Reconcile,
+        look: Look,
         reconciling: Reconciling,
         *,
         failed: Callable[[TurnwrightError], None],
@@ -124,7 +133,7 @@ class Reconciler:
         poll_s: float = POLL_S,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        self._reconcile, self._reconciling, self._failed = reconcile, reconciling, failed
+        self._look, self._reconciling, self._failed = look, reconciling, failed
         self._every_s, self._poll_s, self._wall_s = every_s, poll_s, wall_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -153,7 +162,7 @@ class Reconciler:
             # Somebody may have looked just now.
             if self._is_time():
                 before = self._reconciling.state()
-                self._reconciling.told(self._reconcile.look(before, self._stop))
+                self._reconciling.told(self._look(before, self._stop))
         finally:
             self._reconciling.leave_turn()
 

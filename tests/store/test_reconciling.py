@@ -1,0 +1,96 @@
+"""Who looks for lost deliveries, and when: one of all that may, every five minutes and when somebody asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.errors import TurnwrightError, Unavailable
+from services.inbound.reconcile import EVERY_S, Reconciler, Stop
+from services.sessions.reconciling import Reconciled, Reconciling
+from services.sessions.values import WrongState
+from tests.fakes.store_stage import Stage
+
+
+class Host:
+    """A process that may look, with a clock of its own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.now_s = 1_000_000.0
+        self.looks: list[Reconciled] = []
+        self.fails = False
+        self.reconciling = Reconciling(stage.store, stage.keys)
+        self.reconciler = Reconciler(self._look, self.reconciling, failed=_never, wall_s=lambda: self.now_s)
+
+    def round(self) -> int:
+        """How often it looked so far."""
+        self.reconciler.round()
+        return len(self.looks)
+
+    def _look(self, before: Reconciled, stop: Stop) -> Reconciled:
+        self.looks.append(before)
+        if self.fails:
+            raise Unavailable("the log store does not answer")
+        now_ms = int(self.now_s * 1000)
+        return Reconciled(answered=before.asked, looked_at=now_ms, until=now_ms, taken=1)
+
+
+def _never(error: TurnwrightError) -> None:
+    raise error
+
+
+def test_it_is_looked_at_once_and_then_every_five_minutes(stage: Stage) -> None:
+    host = Host(stage)
+
+    assert [host.round(), host.round()] == [1, 1]
+    host.now_s += EVERY_S - 1
+    assert host.round() == 1
+    host.now_s += 1
+    assert host.round() == 2
+    assert host.looks[1].until == 1_000_000_000
+
+
+def test_of_several_hosts_one_looks(stage: Stage) -> None:
+    first, second = Host(stage), Host(stage)
+
+    first.round()
+
+    assert second.round() == 0
+    assert second.reconciling.state() == first.reconciling.state()
+
+
+def test_who_looks_keeps_others_from_it(stage: Stage) -> None:
+    host = Host(stage)
+    assert host.reconciling.take_turn(lasts_s=60)
+
+    assert host.round() == 0
+    host.reconciling.leave_turn()
+    assert host.round() == 1
+
+
+def test_who_asks_need_not_wait_for_it_to_be_time(stage: Stage) -> None:
+    host = Host(stage)
+    host.round()
+
+    asked = host.reconciling.ask()
+
+    assert asked.answered < asked.asked
+    assert host.round() == 2
+    assert host.reconciling.state().answered == asked.asked
+    assert host.round() == 2
+
+
+def test_a_look_that_broke_is_made_again(stage: Stage) -> None:
+    host = Host(stage)
+    host.fails = True
+    with pytest.raises(Unavailable):
+        host.round()
+
+    host.fails = False
+
+    assert host.round() == 2
+    assert host.reconciling.state().taken == 1
+
+
+def test_where_nobody_can_be_asked_that_is_said(stage: Stage) -> None:
+    with pytest.raises(WrongState, match="GitHub is off"):
+        Reconciling(stage.store, stage.keys, off="GitHub is off").ask()

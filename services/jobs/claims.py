@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from services.clock import boot_s
-from services.processors.advance import Held
+from services.processors.advance import Advanced, Held
+from services.processors.contract import StartJob
 from services.streams.event import Event, JobId
 from services.streams.keys import JobKind, Keys, family_of, stream_of
 from services.streams.log import Log
@@ -174,6 +175,25 @@ class Claims:
         """Whether the job still waits for this holder: asked right before the first byte leaves."""
         row = self.look([held.id])[held.id]
         return row is not None and row.state == "started" and row.token == held.token and not row.cancel
+
+
+def claimed_within(advanced: Advanced, job: StartJob) -> Claim:
+    """The claim of a job that was claimed by the very commit that started it."""
+    return Claim(
+        token=1,
+        attempt=1,
+        charged=1,
+        prior="",
+        expired=False,
+        since=advanced.now,
+        due=advanced.now,
+        now=advanced.now,
+        offset=0,
+        expires_at=advanced.now + job.expires_ms,
+        destination=job.destination,
+        asked=advanced.asked,
+        near=advanced.standing.near if advanced.standing else (),
+    )
 
 
 def _row(values: list[bytes | None]) -> JobRow | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from services.errors import Conflict, Overloaded, Revoked, TooLarge, TurnwrightError, Unavailable
 from services.faults import Faults
-from services.jobs.claims import Claim, Claims
+from services.jobs.claims import Claim, Claims, claimed_within
 from services.jobs.due import Due, DueSets
 from services.jobs.errands import Errand, Errands
 from services.jobs.lookout import FRESH_MS, Lookout
@@ -166,22 +166,7 @@ class Worker:
             if advanced.claimed:
                 job = advanced.claimed[0]
                 held = Held(kind=job.kind, id=job.id, stream=stream, token=1, destination=job.destination)
-                claim = Claim(
-                    token=1,
-                    attempt=1,
-                    charged=1,
-                    prior="",
-                    expired=False,
-                    since=advanced.now,
-                    due=advanced.now,
-                    now=advanced.now,
-                    offset=0,
-                    expires_at=advanced.now + job.expires_ms,
-                    destination=job.destination,
-                    asked=advanced.asked,
-                    near=advanced.standing.near if advanced.standing else (),
-                )
-                following = self._run(held, claim, advanced.standing, errand)
+                following = self._run(held, claimed_within(advanced, job), advanced.standing, errand)
                 if following is None:
                     return
                 advanced = following

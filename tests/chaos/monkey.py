@@ -18,19 +18,20 @@ from typing import Literal
 
 from tests.chaos.machine import Machine
 
-What = Literal["kill", "fault", "stop"]
+What = Literal["kill", "fault", "stop", "ambush"]
 WORKER = "worker"
 DEATHS_LIMIT = 3
 GAP_S = (0.8, 2.2)
 # Two, as one may have ended and not been seen yet.
 LEAST_OPEN = 2
 HIT_WITHIN_S = 60.0
+AMBUSH_S = 2.0
 LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One blow: `target` is a role, or the fault point that a process is to die at."""
+    """One blow: `target` is a role, the fault point that a process is to die at, or the moment it is stopped in."""
 
     what: What
     target: str
@@ -55,7 +56,8 @@ class Blow:
 class Monkey:
     """Works off `acts` in a thread of its own. `open` names what is acknowledged and not at its end.
 
-    `stop_s` is how long a stopped process stands still.
+    `stop_s` is how long a stopped process stands still. `lie` waits for a moment, so many seconds: the pid of who it
+    stopped in it, 0 for nobody.
     """
 
     def __init__(
@@ -67,9 +69,10 @@ class Monkey:
         rng: random.Random,
         faults: Path,
         stop_s: float,
+        lie: Callable[[str, float], int] = lambda moment, within_s: 0,
     ) -> None:
         self._machine, self._open, self._acts = machine, open, list(acts)
-        self._rng, self._faults, self._stop_s = rng, faults, stop_s
+        self._rng, self._faults, self._stop_s, self._lie = rng, faults, stop_s, lie
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
         self.blows: list[Blow] = []
@@ -110,6 +113,8 @@ class Monkey:
                 return self._stop(act)
             case "fault":
                 return self._arm(act)
+            case "ambush":
+                return self._ambush(act)
 
     def _kill(self, act: Act) -> bool:
         victim = self._victim(act.target)
@@ -128,12 +133,27 @@ class Monkey:
         blow = victim and self._aim(act, *victim)
         if not blow or not self._signal(blow, signal.SIGSTOP):
             return False
+        self._go_on(blow)
+        return True
+
+    def _ambush(self, act: Act) -> bool:
+        if any(self._machine.deaths(name) >= DEATHS_LIMIT for name in self._workers()):
+            return False
+        pid = self._lie(act.target, AMBUSH_S)
+        if not pid:
+            return False
+        role = next((name for name, each in self._machine.pids().items() if each == pid), "?")
+        blow = self._blow(act, role, pid, time.time())
+        self.blows.append(blow)
+        self._go_on(blow)
+        return True
+
+    def _go_on(self, blow: Blow) -> None:
         # Not cut short by a halt: nobody may stay stopped.
         threading.Event().wait(self._stop_s)
         blow.until = time.time()
         with suppress(ProcessLookupError):
             os.kill(blow.pid, signal.SIGCONT)
-        return True
 
     def _arm(self, act: Act) -> bool:
         if any(self._machine.deaths(name) >= DEATHS_LIMIT for name in self._workers()):
@@ -198,3 +218,8 @@ def fault(point: str) -> Act:
 def stop(target: str = WORKER) -> Act:
     """A process that stands still and goes on."""
     return Act(what="stop", target=target)
+
+
+def ambush(moment: str) -> Act:
+    """A worker that stands still while its request is on the way, and goes on."""
+    return Act(what="ambush", target=moment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.monkey import fault, kill, stop
+from tests.chaos.monkey import ambush, fault, kill, stop
 from tests.chaos.thread_campaign import Outing
 
 ROLES = ("worker", "web", "web-child", "beat", "log", "broker")
@@ -27,7 +27,8 @@ SHORT = (
         mentions=40,
         acts=(
             *map(kill, ("worker", "web", "log")),
-            *map(stop, ("worker", "log")),
+            stop("log"),
+            ambush("saying"),
             *map(fault, ("route.appended", "deliver.sent")),
         ),
         points=("spool.kept", "drain.appended"),
@@ -43,6 +44,7 @@ LONG = (
         acts=(
             *map(kill, (*ROLES, *ROLES, "worker", "worker", "supervisor", "log")),
             *map(stop, ("worker", "worker", "worker", "web", "web-child", "beat", "log", "log")),
+            *map(ambush, ("saying", "saying", "saying", "looking", "looking", "looking")),
             *map(fault, (*POINTS, *POINTS)),
         ),
         points=SPOOLING,
@@ -55,6 +57,7 @@ LONG = (
         acts=(
             *map(kill, (*ROLES, "log", "worker", "supervisor")),
             *map(stop, ("worker", "log", "web-child", "broker")),
+            *map(ambush, ("saying", "looking", "looking")),
             *map(fault, POINTS),
         ),
         has_spool=False,

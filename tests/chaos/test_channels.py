@@ -40,6 +40,7 @@ def test_the_long_plan_kills_and_stops_what_there_is_and_at_every_point() -> Non
 
     assert {act.target for act in acts if act.what == "kill"} == {*ROLES, "supervisor"}
     assert {act.target for act in acts if act.what == "stop"} >= {"worker", "web", "web-child", "beat", "log"}
+    assert {act.target for act in acts if act.what == "ambush"} == {"saying", "looking"}
     assert {act.target for act in acts if act.what == "fault"} == set(POINTS)
     assert {point for outing in LONG for point in outing.points} | set(POINTS) >= set(INBOUND_POINTS)
     assert sum(outing.mentions for outing in LONG) >= 300

@@ -133,6 +133,7 @@ def go_out(outing: Outing, folder: Path, *, plugins: Path, seed: int) -> Report:
             rng=random.Random(f"{seed}/{outing.name}/blows"),
             faults=faults,
             stop_s=outing.stop_s,
+            lie=trouble.ambush.lie,
         )
         try:
             machine.start()

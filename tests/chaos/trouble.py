@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
 
+from tests.chaos.ambush import Ambush
 from tests.fakes import slack_faults as slack
 from tests.fakes.github_openapi import Asked
 from tests.fakes.github_server import (
@@ -52,6 +54,7 @@ class Trouble:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng, self._lock = rng, threading.Lock()
+        self.ambush = Ambush()
         self.is_on = True
         self.done: Counter[str] = Counter()
 
@@ -72,10 +75,18 @@ class TroubledSlack(SlackServer):
         self._trouble = trouble
         super().__init__()
 
+    def connected(self, connection: socket.socket, is_open: bool) -> None:
+        """See `SlackServer`."""
+        super().connected(connection, is_open)
+        if is_open:
+            self._trouble.ambush.connected(connection.getpeername()[1])
+
     def arrived(self, call: Call) -> slack.Fault:
         """Note the call; whatever was drawn happens to it."""
         planned = super().arrived(call)
         is_saying = call.method == "chat.postMessage"
+        is_looking = call.method == "conversations.replies"
+        self._trouble.ambush.passing("saying" if is_saying else "looking" if is_looking else None)
         kind = self._trouble.draw("slack", list(_SLACK), is_saying=is_saying)
         return _SLACK[kind]() if kind else planned
 
@@ -87,9 +98,17 @@ class TroubledGitHub(GitHubServer):
         self._trouble = trouble
         super().__init__()
 
+    def connected(self, connection: socket.socket, *, is_open: bool) -> None:
+        """See `GitHubServer`."""
+        super().connected(connection, is_open=is_open)
+        if is_open:
+            self._trouble.ambush.connected(connection.getpeername()[1])
+
     def fault_for(self, asked: Asked) -> GitHubFault | None:
         """Note the request; whatever was drawn happens to it."""
         planned = super().fault_for(asked)
         is_saying = asked.method == "POST" and asked.path.endswith(("/comments", "/replies"))
+        is_looking = asked.method == "GET" and asked.path.endswith("/comments")
+        self._trouble.ambush.passing("saying" if is_saying else "looking" if is_looking else None)
         kind = self._trouble.draw("github", list(_GITHUB), is_saying=is_saying)
         return _GITHUB[kind]() if kind else planned

@@ -161,7 +161,7 @@ def overdue(evidence: Evidence) -> list[tuple[float, Recorded]]:
 
 
 def _no_late_calls(verdict: Verdict, evidence: Evidence) -> None:
-    stops = [blow for blow in evidence.blows if blow.act.what == "stop"]
+    stops = [blow for blow in evidence.blows if blow.until]
     for over, call in overdue(evidence):
         if over <= NOTED_WITHIN_S:
             continue

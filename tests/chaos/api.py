@@ -160,6 +160,10 @@ class API:
         """Every reply that is not delivered."""
         return [each for page in self._pages("outbox") for each in page.entries]
 
+    def reconcile(self) -> None:
+        """Have GitHub asked for what it could not deliver."""
+        self.call("POST", "/api/inbound/reconcile")
+
     def obligations(self) -> list[Obligation]:
         """Everybody who waits in a thread."""
         return [each for page in self._pages("obligations") for each in page.obligations]

@@ -15,6 +15,7 @@ from tests.chaos.threads import Saying, Threads
 POLL_S = 0.2
 LEAST_OPEN = 4
 ANSWERED_WITHIN_S = 90.0
+RECONCILED_S = 20.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,16 +32,30 @@ class Asked:
     @property
     def is_open(self) -> bool:
         """Whether an acknowledged one waits for its answer."""
-        return self.saying.is_answered and bool(self.acked_at) and not self.answered_at
+        is_asked = self.saying.is_answered and not self.saying.is_lost
+        return is_asked and bool(self.acked_at) and not self.answered_at
 
 
 class Crowd:
-    """`people` talk at once until `mentions` are acknowledged and the attack is through."""
+    """`people` talk at once until `mentions` are acknowledged and the attack is through.
 
-    def __init__(self, postman: Postman, rooms: Rooms, threads: Threads, *, people: int) -> None:
+    `reconcile` has GitHub asked for what it could not deliver, now and then.
+    """
+
+    def __init__(
+        self,
+        postman: Postman,
+        rooms: Rooms,
+        threads: Threads,
+        *,
+        people: int,
+        reconcile: Callable[[], object],
+    ) -> None:
         self._postman, self._rooms, self._threads, self._people = postman, rooms, threads, people
+        self._reconcile = reconcile
         self._lock, self._halt, self._failed = threading.Lock(), threading.Event(), threading.Event()
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._asker = threading.Thread(target=self._ask, name="asker", daemon=True)
         self.asked: dict[str, Asked] = {}
         self.open_rooms: list[Room] = []
         self.own: dict[str, tuple[Room, Post]] = {}
@@ -50,6 +65,7 @@ class Crowd:
     def drive(self, mentions: int, *, progress: Callable[[], float]) -> None:
         """Talk until all is said and acknowledged. What did not go as it must is in `errors`."""
         self._listener.start()
+        self._asker.start()
 
         def person() -> None:
             while self._may_go_on(mentions, progress):
@@ -74,6 +90,7 @@ class Crowd:
         """Send what is left of repetitions, and tell of no further post."""
         self._halt.set()
         self._listener.join()
+        self._asker.join()
         try:
             self._postman.join()
         except Exception as error:
@@ -83,6 +100,11 @@ class Crowd:
         """The acknowledged ones that are not answered yet."""
         with self._lock:
             return [token for token, each in self.asked.items() if each.is_open]
+
+    def lost(self) -> list[str]:
+        """Those that GitHub could not deliver and that are not answered yet."""
+        with self._lock:
+            return [t for t, each in self.asked.items() if each.saying.is_lost and not each.answered_at]
 
     def mentions(self) -> int:
         """How many were acknowledged that are owed an answer."""
@@ -108,6 +130,10 @@ class Crowd:
         asked = Asked(saying=saying, room=room, key=webhooks[0].key, said_at=time.time())
         with self._lock:
             self.asked[saying.token] = asked
+        if saying.is_lost:
+            # As far as GitHub goes.
+            asked.acked_at = time.time()
+            return
         self._postman.deliver(webhooks, at_once=saying.at_once)
         asked.acked_at = time.time()
         for number, after_s in enumerate(saying.again_s, 1):
@@ -120,6 +146,13 @@ class Crowd:
                 if not any(each.is_open and each.room is room for each in self.asked.values()):
                     return
             self._failed.wait(POLL_S)
+
+    def _ask(self) -> None:
+        while not self._halt.wait(RECONCILED_S):
+            try:
+                self._reconcile()
+            except Exception as error:
+                self.errors.append(f"reconcile: {type(error).__name__}: {error}")
 
     def _listen(self) -> None:
         while not self._halt.wait(POLL_S):

@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.chaos.api import Event
+from tests.chaos.postman import Attempt
 from tests.chaos.thread_verdict import Talked
 
 SHOWN = 160
+WEB = ("web", "web-child", "supervisor", "spool", "drain")
+# So long after a blow to a part of the web nobody is there to answer.
+AWAY_S = 12.0
+
+
+def unanswered(talked: Talked) -> list[Attempt]:
+    """Webhooks without an answer although nobody had hit the web: the platform was too slow for their sender."""
+    blows = [blow for blow in talked.base.blows if blow.role.startswith(WEB)]
+    return [
+        each
+        for each in talked.attempts
+        if not each.status
+        and not any(b.at <= each.until and each.at <= max(b.at, b.until) + AWAY_S for b in blows)
+    ]
 
 
 def story(talked: Talked, who: str) -> list[str]:

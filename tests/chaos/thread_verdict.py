@@ -110,7 +110,8 @@ def _accounted(verdict: Verdict, talked: Talked) -> None:
     expected = {asked.key: (token, TERMINAL[asked.saying.how]) for token, asked in talked.asked.items()}
     expected |= {key: (key, "ignored") for key in talked.own}
     acknowledged = {each.key for each in talked.attempts if each.status == 200}
-    for key in acknowledged | found.keys():
+    lost = {asked.key for asked in talked.asked.values() if asked.saying.is_lost}
+    for key in acknowledged | found.keys() | lost:
         who, state = expected.get(key, (key, "unheard of"))
         line = found.get(key)
         told = f"{line.state} {line.reason}".strip() if line else "missing"
@@ -142,9 +143,12 @@ def _answered_once(verdict: Verdict, talked: Talked) -> None:
 
 
 def _in_order(verdict: Verdict, talked: Talked) -> None:
-    """Replies stand in the order in which what they answer was said and acknowledged."""
+    """Replies stand in the order in which what they answer was said and acknowledged; what GitHub did not deliver
+    came when it was asked for.
+    """
+    told = {token: asked for token, asked in talked.asked.items() if not asked.saying.is_lost}
     for session, posts in talked.posts.items():
-        said = [token for token, asked in talked.asked.items() if asked.room.session == session]
+        said = [token for token, asked in told.items() if asked.room.session == session]
         order = {
             token: n for n, token in enumerate(sorted(said, key=lambda each: talked.asked[each].said_at))
         }

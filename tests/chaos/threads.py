@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 # Where a thread is: a Slack channel, a direct message, a GitHub issue, a review of a pull request.
@@ -14,6 +14,7 @@ How = Literal["call", "reply", "chatter", "stranger"]
 
 KINDS: tuple[Kind, ...] = ("channel", "issue", "channel", "review", "direct", "issue")
 LONGEST = 7
+LOST = 0.06
 ANSWERED = frozenset({"call", "reply"})
 
 
@@ -22,7 +23,8 @@ class Saying:
     """One thing that somebody says. Its answer is known by `token`.
 
     It is told by `at_once` webhooks at the same moment, each of its twins for itself, and by one more after each of
-    `again_s` seconds. `once`: it is said now, or when what came before it was answered; then after `pause_s`.
+    `again_s` seconds; one that `is_lost` by none, as GitHub could not deliver it and does not try again.
+    `once`: it is said now, or when what came before it was answered; then after `pause_s`.
     """
 
     token: str
@@ -30,6 +32,7 @@ class Saying:
     text: str
     at_once: int = 1
     again_s: tuple[float, ...] = ()
+    is_lost: bool = False
     once: Literal["now", "answered"] = "now"
     pause_s: float = 0.0
 
@@ -60,11 +63,15 @@ class Threads:
         kind = KINDS[self._threads % len(KINDS)]
         self._threads += 1
         hows = [_how(self._rng, kind, is_first=not n) for n in range(self._rng.randint(2, LONGEST))]
-        return Thread(n=self._threads, kind=kind, sayings=tuple(map(self._saying, hows)))
+        may_be_lost = kind in ("issue", "review")
+        sayings = (self._saying(how, may_be_lost=may_be_lost and n > 0) for n, how in enumerate(hows))
+        return Thread(n=self._threads, kind=kind, sayings=tuple(sayings))
 
-    def _saying(self, how: How) -> Saying:
+    def _saying(self, how: How, *, may_be_lost: bool) -> Saying:
         self._tokens += 1
-        return _saying(self._rng, f"q{self._tokens}", how)
+        drawn = _saying(self._rng, f"q{self._tokens}", how)
+        is_lost = self._rng.random() < LOST and may_be_lost and how == "call"
+        return replace(drawn, is_lost=is_lost)
 
 
 def _how(rng: random.Random, kind: Kind, *, is_first: bool) -> How:

@@ -54,7 +54,7 @@ def _channels(options: argparse.Namespace, folder: Path, plugins: Path) -> int:
             _say(report.figures() if report.is_clean() else report.report())
             reports.append(report)
     mentions = sum(report.mentions() for report in reports)
-    blows = sum(len(report.talked.base.blows) + len(report.died_at) for report in reports)
+    blows = sum(len(report.talked.base.blows) + len(report.died) for report in reports)
     clean = all(report.is_clean() for report in reports)
     _say(f"{mentions} mentions, {blows} blows, seed {options.seed}: {'all kept' if clean else 'BROKEN'}")
     return 0 if clean else 1

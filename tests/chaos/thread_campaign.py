@@ -14,7 +14,7 @@ from statistics import quantiles
 from tests.chaos.api import API
 from tests.chaos.crowd import Crowd
 from tests.chaos.machine import TOKEN, Machine
-from tests.chaos.monkey import Act, Monkey
+from tests.chaos.monkey import Act, Blow, Monkey, fault
 from tests.chaos.postman import Postman
 from tests.chaos.rooms import Rooms
 from tests.chaos.thread_report import story, unanswered
@@ -58,7 +58,7 @@ class Report:
     verdict: Verdict
     took_s: float
     trouble: Counter[str]
-    died_at: list[str]
+    died: list[Blow]
     machine_down: list[str]
     errors: list[str]
 
@@ -90,10 +90,10 @@ class Report:
                 f"{len(self.talked.uncertain())} uncertain: {[each.id for each in self.talked.uncertain()]}",
                 f"  answered after p50 {cuts[49]:.2f} s, p95 {cuts[94]:.2f} s, longest {max(waits, default=0):.2f} s",
                 f"  {len(self.talked.attempts)} webhooks {dict(statuses)} for {len(self.talked.deliveries)} deliveries",
-                f"  blows {dict(blows)}, deaths at {self.died_at}",
+                f"  blows {dict(blows)}, deaths at {sorted(blow.act.target for blow in self.died)}",
                 f"  trouble {dict(sorted(self.trouble.items()))}",
                 f"  threads that still show work: {len(self.talked.working)} {list(self.talked.working)}",
-                *(f"  no answer: {each}" for each in unanswered(self.talked)),
+                *(f"  no answer: {each}" for each in unanswered(self.talked, self.died)),
                 *(f"  late: {each}" for each in self.verdict.late),
             )
         )
@@ -102,7 +102,8 @@ class Report:
         """Everything needed to understand a broken promise: what happened to each mention that it is about."""
         lines = [self.figures(), *(f"error: {each}" for each in self.errors)]
         lines += [f"given up by the supervisor: {self.machine_down}"] if self.machine_down else []
-        lines += ["attack:", *(f"  {blow}" for blow in self.talked.base.blows)]
+        blows = sorted((*self.talked.base.blows, *self.died), key=lambda blow: blow.at)
+        lines += ["attack:", *(f"  {blow}" for blow in blows)]
         for who, broken in self.verdict.broken.items():
             lines += [f"{who}: {one}" for one in broken]
             lines += story(self.talked, who)
@@ -162,10 +163,19 @@ def go_out(outing: Outing, folder: Path, *, plugins: Path, seed: int) -> Report:
         verdict=judge_talk(talked),
         took_s=time.monotonic() - began,
         trouble=trouble.done,
-        died_at=sorted(each.name for each in faults.glob("*.hit.*")),
+        died=_died(faults),
         machine_down=machine.down(),
         errors=errors,
     )
+
+
+def _died(faults: Path) -> list[Blow]:
+    """Who died at points that were armed from the beginning; the monkey takes its own away."""
+    hits = [(each, each.name.partition(".hit.")) for each in faults.glob("*.hit.*")]
+    return [
+        Blow(act=fault(point), role=point.partition(".")[0], pid=int(pid), at=each.stat().st_ctime)
+        for each, (point, _, pid) in hits
+    ]
 
 
 def _attack(crowd: Crowd, monkey: Monkey, outing: Outing) -> list[str]:

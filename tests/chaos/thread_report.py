@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.chaos.api import Event
+from tests.chaos.monkey import Blow
 from tests.chaos.postman import Attempt
 from tests.chaos.thread_verdict import Talked
 
@@ -14,9 +15,12 @@ WEB = ("web", "web-child", "supervisor", "spool", "drain")
 AWAY_S = 12.0
 
 
-def unanswered(talked: Talked) -> list[Attempt]:
-    """Webhooks without an answer although nobody had hit the web: the platform was too slow for their sender."""
-    blows = [blow for blow in talked.base.blows if blow.role.startswith(WEB)]
+def unanswered(talked: Talked, died: Sequence[Blow]) -> list[Attempt]:
+    """Webhooks without an answer although nobody had hit the web: the platform was too slow for their sender.
+
+    `died` are those who died at points that were armed from the beginning.
+    """
+    blows = [blow for blow in (*talked.base.blows, *died) if blow.role.startswith(WEB)]
     return [
         each
         for each in talked.attempts

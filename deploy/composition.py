@@ -37,7 +37,7 @@ def web_app(
     engine = Engine(settings, hints, telemetry=telemetry, is_stopping=is_stopping)
     engine.wake.start()
     engine.totals.start()
-    for each in channel_states(settings, engine.config):
+    for each in channel_states(settings, engine.config, engine.channels):
         say = engine.logger.warning if each.doubts else engine.logger.info
         say("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
     spooling = start_spooling(engine)

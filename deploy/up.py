@@ -49,7 +49,7 @@ def run_up(settings: Settings) -> int:
 
     Raises: ConfigurationError when it can not start with these settings.
     """
-    config = check_configuration(settings)
+    config, plugins = check_configuration(settings)
     with (
         closing(lock_data_directory(settings.home)) as directory,
         closing(bind(settings)) as listener,
@@ -62,7 +62,7 @@ def run_up(settings: Settings) -> int:
             reports=console,
             on_state=platform.note_states,
             on_ready=lambda: platform.announce(
-                default_models(settings, config), channel_states(settings, config)
+                default_models(settings, config), channel_states(settings, config, plugins.channels)
             ),
             before_stage=lambda index: (
                 platform.check_store() if index == len(platform.store_stages) else None

@@ -105,7 +105,10 @@ class Engine:
         plugins = check_plugins(settings, self.config)
         self.tools, self.providers = plugins.tools, plugins.providers
         self.accounts = Accounts(settings)
-        self.sources = sources_of(settings, self.config, self.accounts, Answering(self.store, self.keys))
+        self.channels = plugins.channels
+        self.sources = sources_of(
+            settings, self.config, self.accounts, Answering(self.store, self.keys), self.channels
+        )
         self.registry = ProcessorRegistry(
             [self.agent, breaker, Lineage(), Replies()],
             plugins.processors,

@@ -1,10 +1,11 @@
-"""What is installed, held against what the configuration names: models, tools, processors."""
+"""What is installed, held against what the configuration names: models, tools, processors; and channels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from services.channels.installed import Installed, installed_channels
 from services.config import AgentConfig, Config, load_config
 from services.errors import ConfigurationError
 from services.llm.prices import Prices
@@ -22,14 +23,15 @@ class Plugins:
     tools: ToolRegistry
     providers: ProviderRegistry
     processors: Mapping[str, AnyProcessor]
+    channels: Mapping[str, Installed]
 
 
 def check_plugins(settings: Settings, config: Config) -> Plugins:
-    """Find every model, tool and processor the configuration names.
+    """Find every model, tool and processor the configuration names, and every channel.
 
     Raises: ConfigurationError with all that is missing or broken.
     """
-    tools, processors = ToolRegistry.installed(), installed()
+    tools, processors, channels = ToolRegistry.installed(), installed(), installed_channels()
     providers = ProviderRegistry(vendors=settings.vendors)
     checks: tuple[Callable[[], object], ...] = (
         lambda: providers.check([m for agent in config.agents.values() for m in models_of(settings, agent)]),
@@ -45,14 +47,13 @@ def check_plugins(settings: Settings, config: Config) -> Plugins:
             problems += error.problems
     if problems:
         raise ConfigurationError(*problems)
-    return Plugins(tools=tools, providers=providers, processors=processors)
+    return Plugins(tools=tools, providers=providers, processors=processors, channels=channels)
 
 
-def check_configuration(settings: Settings) -> Config:
+def check_configuration(settings: Settings) -> tuple[Config, Plugins]:
     """Check the file and what it names, before anything starts. Raises: ConfigurationError."""
     config = load_config(settings.config_path)
-    check_plugins(settings, config)
-    return config
+    return config, check_plugins(settings, config)
 
 
 def _check_caps(settings: Settings, config: Config) -> None:

@@ -176,7 +176,7 @@ class WorkerEngine(Engine):
         outward = Deliveries(
             self.log,
             self.running,
-            channels_of(self.settings, self.store, self.keys, self.accounts),
+            channels_of(self.settings, self.store, self.keys, self.accounts, self.channels),
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,

@@ -35,7 +35,9 @@ def webhooks_blueprint(capture: Capture) -> Blueprint:
         return take("github", "")
 
     @blueprint.post("/webhooks/in/<source:name>")
-    @documented(signed("What a source of the configuration sends, signed as Standard Webhooks has it"))
+    @documented(
+        signed("What a source of the configuration sends, as Standard Webhooks signs, or a plugin's channel")
+    )
     def other(name: str) -> Response:
         return take(name, "")
 

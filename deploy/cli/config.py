@@ -17,6 +17,7 @@ from services.variables import without_password
 
 if TYPE_CHECKING:
     from services.config import Config
+    from services.diagnosis.channels import ChannelState
 
 T = TypeVar("T")
 
@@ -40,14 +41,15 @@ def check(path: Path | None, as_json: bool) -> None:
     settings = _collect(load_settings, problems)
     file = path.absolute() if path else find_config()
     loaded = _collect(lambda: load_config(file), problems)
+    plugins = None
     if settings is not None and loaded is not None:
-        _collect(lambda: check_plugins(settings, loaded), problems)
-    if settings is None or loaded is None or problems:
+        plugins = _collect(lambda: check_plugins(settings, loaded), problems)
+    if settings is None or loaded is None or plugins is None or problems:
         _complain(problems, as_json=as_json)
     elif as_json:
         effective = {
             "settings": _settings_view(settings),
-            "channels": _channels_view(settings, loaded),
+            "channels": _channels_view(channel_states(settings, loaded, plugins.channels)),
             "config": loaded.model_dump(mode="json"),
         }
         said = {"ok": True, "problems": []}
@@ -56,7 +58,7 @@ def check(path: Path | None, as_json: bool) -> None:
         summary = _summary(settings, loaded, file, models=default_models(settings, loaded))
         for name, value in summary.items():
             click.echo(f"{name:<16}{value}")
-        for each in channel_states(settings, loaded):
+        for each in channel_states(settings, loaded, plugins.channels):
             told = "; ".join((each.told(settings.public_url or ""), *each.doubts))
             click.echo(f"{each.name:<15} {told}")
 
@@ -111,12 +113,10 @@ def _settings_view(settings: Settings) -> dict[str, object]:
     }
 
 
-def _channels_view(settings: Settings, loaded: Config) -> dict[str, object]:
-    from services.diagnosis.channels import channel_states  # here: it loads the configuration's schema
-
+def _channels_view(states: Sequence[ChannelState]) -> dict[str, object]:
     return {
         each.name: {"on": not each.off, "reason": each.off, "path": each.path, "doubts": each.doubts}
-        for each in channel_states(settings, loaded)
+        for each in states
     }
 
 

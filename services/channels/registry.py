@@ -10,6 +10,7 @@ from services.channels.contract import Channel
 from services.channels.http.addresses import Addresses
 from services.channels.http.channel import HTTPChannel
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
+from services.channels.installed import Installed
 from services.channels.working import Signs
 from services.config import Config
 from services.settings import Settings
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from services.channels.github.working import GitHubSigns
 
 
-def channels_of(settings: Settings, store: Store, keys: Keys, accounts: Accounts) -> Mapping[str, Channel]:
-    """Every channel that is on, by name. Makes the callback secret at the first start. Raises: Unavailable."""
+def channels_of(
+    settings: Settings, store: Store, keys: Keys, accounts: Accounts, installed: Mapping[str, Installed]
+) -> Mapping[str, Channel]:
+    """Every channel that is on, by name, those of packages too. Makes the callback secret at the first start.
+
+    Raises: Unavailable.
+    """
     secrets = SigningSecrets(store, keys.callback_secrets)
     secrets.ensure(configured=settings.callback_secrets, copy=settings.home / COPY_NAME)
     http = HTTPChannel(Addresses(settings.callback_allow), secrets.keys, public_url=settings.public_url)
@@ -36,7 +42,7 @@ def channels_of(settings: Settings, store: Store, keys: Keys, accounts: Accounts
         found[GitHubChannel.name] = GitHubChannel(
             accounts.github(), login=settings.github.login, signs=_github_signs(settings, accounts)
         )
-    return found
+    return {name: each.channel for name, each in installed.items() if not each.off} | found
 
 
 def signs_of(settings: Settings, config: Config, accounts: Accounts) -> Mapping[str, Signs]:

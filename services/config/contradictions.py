@@ -6,9 +6,12 @@ Looks at the document as it was written, so that a mistake elsewhere does not hi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
 
 from services.config.problems import Problem
 from services.config.schema import Limits
+
+CHANNELS = "turnwright.channels"
 
 
 def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
@@ -50,13 +53,19 @@ def _unknown_agents(routes: object, agents: object) -> Iterator[Problem]:
 def _unknown_sources(routes: object, sources: object) -> Iterator[Problem]:
     given = sources if isinstance(sources, list) else ()
     names = [each.get("name") for each in given if isinstance(each, dict)]
+    own = ("slack", "github", *_brought()) if routes or names else ()
     for index, name in enumerate(names):
-        if name in ("slack", "github") or name in names[:index]:
+        if name in own or name in names[:index]:
             yield Problem(("sources", index, "name"), f"{name!r} is there already")
     for index, table in enumerate(routes if isinstance(routes, list) else ()):
         source = table.get("source") if isinstance(table, dict) else None
-        if isinstance(source, str) and source not in ("slack", "github", *names):
+        if isinstance(source, str) and source not in (*own, *names):
             yield Problem(("routes", index, "source"), f"there is no source {source!r}")
+
+
+def _brought() -> list[str]:
+    """The channels of installed packages, by what these say of themselves: none of their code runs for it."""
+    return [point.name for point in entry_points(group=CHANNELS)]
 
 
 def _double_attachments(processors: object) -> Iterator[Problem]:

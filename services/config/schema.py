@@ -214,7 +214,7 @@ class RouteConfig(_Table):
     events take all there are."""
 
     source: str = Field(min_length=1, max_length=64)
-    """`slack`, `github`, or the name of one of `[[sources]]`."""
+    """`slack`, `github`, the name of one of `[[sources]]`, or of a channel that a package brings."""
 
     events: Words = ()
     """Slack: mention, direct, reply, message. GitHub: mention, assigned, labeled, review_requested, reply. Of other

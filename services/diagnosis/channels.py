@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from services.channels.installed import Installed
 from services.config import Config
 from services.llm.offline import NAME as OFFLINE
 from services.plugins import models_of
@@ -13,7 +14,8 @@ from services.settings import Settings
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
-    """One way in. `off` says why it is closed, empty when it is open; `path` is where its webhooks go.
+    """One way in. `off` says why it is closed, empty when it is open; `path` is where its webhooks go, empty for
+    one that only sends.
 
     `doubts` are what a person probably did not mean.
     """
@@ -25,17 +27,22 @@ class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
 
     def told(self, base: str = "") -> str:
         """On or off, and why; `base` is the address of the server."""
-        return f"off: {self.off}" if self.off else f"on, webhooks to {base}{self.path}"
+        if self.off:
+            return f"off: {self.off}"
+        return f"on, webhooks to {base}{self.path}" if self.path else "on, takes no webhooks"
 
 
-def channel_states(settings: Settings, config: Config) -> tuple[ChannelState, ...]:
-    """Every channel, then every sender of `[[sources]]`, then those whose secret stands alone."""
+def channel_states(
+    settings: Settings, config: Config, installed: Mapping[str, Installed]
+) -> tuple[ChannelState, ...]:
+    """Every channel, those that packages bring too; then every sender of `[[sources]]`, and whose secret is alone."""
     slack, github = settings.slack, settings.github
     has_slack = bool(slack.signing_secrets) or slack.bot_token is not None
     has_github = bool(github.webhook_secrets or github.token or github.app_id or github.login)
     states = [
         _channel("slack", "/webhooks/slack/events", slack.off, is_begun=has_slack),
         _channel("github", "/webhooks/github", github.off, is_begun=has_github),
+        *(_brought(each) for _, each in sorted(installed.items())),
         *(_source(settings, each.name) for each in config.sources),
     ]
     return (*(_doubted(settings, config, each) for each in states), *_alone(settings, config))
@@ -44,6 +51,11 @@ def channel_states(settings: Settings, config: Config) -> tuple[ChannelState, ..
 def _channel(name: str, path: str, off: str, *, is_begun: bool) -> ChannelState:
     doubts = ("only a part of it is set",) if off and is_begun else ()
     return ChannelState(name=name, path=path, off=off, doubts=doubts)
+
+
+def _brought(installed: Installed) -> ChannelState:
+    path = f"/webhooks/in/{installed.name}" if installed.receiver is not None else ""
+    return ChannelState(name=installed.name, path=path, off=installed.off)
 
 
 def _source(settings: Settings, name: str) -> ChannelState:

@@ -6,13 +6,14 @@ Every check says what it found or what to do; none changes anything, and one tha
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
+from services.channels.installed import Installed
 from services.config import Config, load_config
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
@@ -25,7 +26,7 @@ from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
 from services.jobs.slots import RESERVED
-from services.plugins import check_plugins, models_of
+from services.plugins import Plugins, check_plugins, models_of
 from services.private_copy import read_copy
 from services.processes import is_running
 from services.settings import Settings, store_addresses
@@ -48,8 +49,8 @@ _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 def check_up(settings: Settings) -> Iterator[Finding]:
     """Check everything that can be checked from here, in the order things depend on each other."""
     config = yield from _config(settings)
-    yield from _plugins(settings, config)
-    yield from _channels(settings, config)
+    installed = yield from _plugins(settings, config)
+    yield from _channels(settings, config, installed)
     running = yield from _roles(settings)
     advice = "" if running or settings.store_url else f": {_START}"
     yield from _memory(settings)
@@ -77,14 +78,18 @@ def _config(settings: Settings) -> Generator[Finding, None, Config]:
     return config
 
 
-def _plugins(settings: Settings, config: Config) -> Iterator[Finding]:
+def _plugins(settings: Settings, config: Config) -> Generator[Finding, None, Mapping[str, Installed]]:
+    """The channels that packages bring; none where something is broken."""
     models = sorted({model for agent in config.agents.values() for model in models_of(settings, agent)})
-    for found in _tried("plugins", lambda: check_plugins(settings, config), f"models {', '.join(models)}"):
+    checked: list[Plugins] = []
+    good = f"models {', '.join(models)}"
+    for found in _tried("plugins", lambda: checked.append(check_plugins(settings, config)), good):
         yield msgspec.structs.replace(found, text=f"{_HERE}: {found.text}")
+    return checked[0].channels if checked else {}
 
 
-def _channels(settings: Settings, config: Config) -> Iterator[Finding]:
-    for each in channel_states(settings, config):
+def _channels(settings: Settings, config: Config, installed: Mapping[str, Installed]) -> Iterator[Finding]:
+    for each in channel_states(settings, config, installed):
         text = "; ".join((each.told(settings.public_url or ""), *each.doubts))
         state: State = "warning" if each.doubts else "ok"
         yield Finding(part=each.name, state=state, text=f"{_HERE}: {text}")

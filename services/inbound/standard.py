@@ -57,14 +57,14 @@ class StandardSource:
             sent_at=int(request.received_s * 1000),
         )
         order = _text_at(document, self._config.order_by) if self._config.order_by else ""
-        stream = f"inbound:{self.name}:{_named(order)}" if order else f"inbound:{self.name}"
+        stream = f"inbound:{self.name}:{named(order)}" if order else f"inbound:{self.name}"
         return Arrived(stream=StreamId(stream), key=f"{self.name}:{id[:200]}", received=received)
 
     def decide(self, received: InboundReceived) -> Order | Ignored:
         """See `Source`. One session for all that keeps its order, else one for each delivery."""
         document = _document(received.body.encode())
         order = _text_at(document, self._config.order_by) if self._config.order_by else ""
-        thread = f"in:{self.name}:{_named(order or received.headers.get(ID, ''))}"
+        thread = f"in:{self.name}:{named(order or received.headers.get(ID, ''))}"
         subject = Subject(
             event=received.kind, place=order, thread=StreamId(thread), text=self._text(document, received)
         )
@@ -107,7 +107,7 @@ def _text_at(document: object, path: str) -> str:
     return str(document) if isinstance(document, str | int) and not isinstance(document, bool) else ""
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
     """`text` where it may be part of a stream's id, else a digest of it."""
     return text if _word.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,11 +11,36 @@ from services.streams.payload import Payload, Policy
 InboundState = Literal["routed", "ignored", "dropped", "failed"]
 
 
+Short = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Delivery(Payload, frozen=True):
+    """What a webhook says, as the channel of a package reads it.
+
+    `key` is the sender's own name of it: what comes again with the same one counts once. What has the same `thread`
+    keeps its order and is one session, `<channel>:<thread>`; a digest stands for a thread that is not made of letters,
+    digits, `.`, `_` and `-`. `reply_to` is where it is answered, as the channel reads it in `Letter.input.reply_to`
+    behind `<channel>:`; empty: nowhere. The rest is what routes may ask for: `event` is the channel's word for what
+    happened, `parts` are what the template of a session may name besides thread, place and author.
+    """
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    thread: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    text: Annotated[str, msgspec.Meta(max_length=262_144)]
+    reply_to: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
+    event: Short = ""
+    place: Short = ""
+    author: Short = ""
+    label: Short = ""
+    is_bot: bool = False
+    parts: dict[Short, Short] = msgspec.field(default_factory=dict)
+
+
 class InboundReceived(Payload, frozen=True):
     """A webhook, verbatim: `body` as it was sent, and of its `headers` those that say what it is.
 
     `kind` is the sender's word for the event. `sent_at` is the sender's time in epoch milliseconds, or when this
-    host received it; 0 where neither is known.
+    host received it; 0 where neither is known. `told` is what the channel of a package read in it.
     """
 
     source: str
@@ -23,6 +48,7 @@ class InboundReceived(Payload, frozen=True):
     body: str
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     sent_at: int = 0
+    told: Delivery | None = None
 
 
 class InboundQueued(Payload, frozen=True):

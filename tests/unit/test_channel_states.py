@@ -20,7 +20,7 @@ def states(tmp_path: Path, environment: dict[str, str], file: str = "") -> dict[
     path = tmp_path / "turnwright.toml"
     path.write_text(file)
     settings = load_settings({"TURNWRIGHT_HOME": str(tmp_path), **environment})
-    return {each.name: each for each in channel_states(settings, load_config(path))}
+    return {each.name: each for each in channel_states(settings, load_config(path), {})}
 
 
 def test_a_channel_nobody_set_up_is_off_and_nothing_is_wrong_with_that(tmp_path: Path) -> None:

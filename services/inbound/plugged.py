@@ -44,7 +44,8 @@ class PluggedSource:
     most_bytes = MOST_BYTES
 
     def __init__(self, installed: Installed, receiver: object, rules: Rules) -> None:
-        self.name, self.off = installed.name, installed.off
+        # Senders are told this before anybody knows them: the package's own words are for who runs it.
+        self.name, self.off = installed.name, "not set up" if installed.off else ""
         self._border, self._rules = installed.border, rules
         self._receiver = cast(Receiver, receiver)
 

@@ -14,6 +14,7 @@ from services.streams.vocabulary import InputReceived
 from tests.fakes.acme_chat import SECRET, AcmeChat, signed
 from tests.scenarios.agent_session import Session
 from tests.scenarios.platform import Platform, Setup, installed_site, running_platform
+from tests.worker.waiting import wait_until
 
 CONFIG = """
 [limits]
@@ -48,6 +49,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory, chat: AcmeChat) -> Iterat
     setup = Setup(
         site=installed_site(tmp_path_factory),
         config=CONFIG,
+        workers_may_die=True,
         environment={
             "ACME_CHANNEL_URL": chat.url,
             "ACME_CHANNEL_SECRET": SECRET,
@@ -181,3 +183,15 @@ def test_a_package_that_breaks_at_an_answer_fails_that_answer_and_nobody_elses(
 def test_an_installed_channel_is_told_with_its_address(platform: Platform) -> None:
     assert '"acme"' in platform.logs()
     assert "/webhooks/in/acme" in platform.logs()
+
+
+def test_a_worker_that_dies_right_after_the_answer_was_said_leaves_it_said_once(
+    platform: Platform, chat: AcmeChat
+) -> None:
+    died = platform.arm("deliver.sent")
+    assert say(platform, "tower", "hello").status_code == 200
+    wait_until(died)
+    wait_until(lambda: platform.revive() == 1)
+
+    Session(platform, id="acme:tower").wait("reply.delivered", within_s=40)
+    assert len(chat.in_room("tower")) == 1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 65_536
 
 _HEAD_END = b"\r\n\r\n"
+_ANSWER_BEGINS = b"HTTP/1."
 _CHUNK = 65_536
 _ANSWER_S = 60.0
 _STOP_LINGER_S = 1.0
@@ -99,6 +100,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes n
             return super().handle(conn)
         finally:
             conn.sock.reads_until = None
+            with suppress(OSError):
+                conn.sock.flush()
 
     def finish_request(self, conn: _Connection, fs: object) -> None:
         """Keep or close the connection of a request that was served."""
@@ -149,6 +152,7 @@ class _PatientSocket(socket.socket):
     pause_s = PatientWorker.pause_s
     # However often a byte of it comes, a body is there by then (monotonic seconds).
     reads_until: float | None = None
+    _head = b""
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive something. Who only looks what is there has no time limit."""
@@ -163,9 +167,26 @@ class _PatientSocket(socket.socket):
         self.settimeout(self.pause_s if flag else 0.0)
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send everything; a caller who reads nothing for a while, or too slowly, is taken for gone."""
+        """Send everything; a caller who reads nothing for a while, or too slowly, is taken for gone.
+
+        The head of an answer waits for the body that follows, or for `flush`: between two calls of the system other
+        threads would get their turn, and the caller waits for both.
+        """
+        piece = bytes(data)
+        if not self._head and piece.startswith(_ANSWER_BEGINS) and piece.endswith(_HEAD_END):
+            self._head = piece
+            return
+        piece, self._head = self._head + piece, b""
+        self._send_all(piece, flags)
+
+    def flush(self) -> None:
+        """Send a head that no body followed."""
+        if self._head:
+            self.sendall(b"")
+
+    def _send_all(self, data: bytes, flags: int) -> None:
         ends = time.monotonic() + _ANSWER_S
-        left = memoryview(data).cast("B")
+        left = memoryview(data)
         while left:
             try:
                 left = left[self.send(left, flags) :]

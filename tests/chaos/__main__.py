@@ -1,7 +1,7 @@
 """`make kill-test`: 500 turns under at least 40 counted kills, in three variants, with figures.
 
 `python -m tests.chaos [--seed N] [--variant NAME] [--short] [--channels] [--keep FOLDER]`; with `--channels` 300
-mentions over Slack and GitHub, in two variants.
+mentions over Slack and GitHub, in three variants.
 """
 
 from __future__ import annotations

@@ -64,4 +64,19 @@ LONG = (
         timings=LEASES,
         stop_s=STOP_S,
     ),
+    # Hardly an answer of Slack and GitHub arrives: what nobody can know in two attempts is uncertain.
+    Outing(
+        name="channels-in-doubt",
+        mentions=60,
+        acts=(
+            *map(kill, ("worker", "worker", "log", "web")),
+            *map(ambush, ("saying", "looking", "looking")),
+            *map(fault, ("deliver.claimed", "deliver.sent")),
+        ),
+        attempts=2,
+        saying=0.7,
+        looking=0.5,
+        timings=LEASES,
+        stop_s=STOP_S,
+    ),
 )

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from tests.chaos.ambush import Ambush
+from tests.chaos.ambush import Ambush, Moment
 from tests.fakes import slack_faults as slack
 from tests.fakes.github_openapi import Asked
 from tests.fakes.github_server import (
@@ -23,8 +23,8 @@ from tests.fakes.github_server import (
 from tests.fakes.github_server import Fault as GitHubFault
 from tests.fakes.slack_server import Call, SlackServer
 
-# How likely it is that something goes wrong with what is said, and with everything else.
-SAYING, ELSE = 0.25, 0.08
+# How likely it is that something goes wrong with what is neither said nor looked for.
+ELSE = 0.08
 
 _SLACK: dict[str, Callable[[], slack.Fault]] = {
     "lost": slack.lost,
@@ -49,19 +49,27 @@ _GITHUB: dict[str, Callable[[], GitHubFault]] = {
 }
 
 
-class Trouble:
-    """Decides what goes wrong with the next request, while it `is_on`. Counts what it did. Thread-safe."""
+_SLACK_MOMENTS: dict[str, Moment] = {"chat.postMessage": "saying", "conversations.replies": "looking"}
 
-    def __init__(self, rng: random.Random) -> None:
+
+class Trouble:
+    """Decides what goes wrong with the next request, while it `is_on`. Counts what it did. Thread-safe.
+
+    `saying` and `looking` are how likely it is that something does with what is said, and with looking for it.
+    """
+
+    def __init__(self, rng: random.Random, *, saying: float, looking: float) -> None:
         self._rng, self._lock = rng, threading.Lock()
+        self._chances: dict[Moment | None, float] = {"saying": saying, "looking": looking, None: ELSE}
         self.ambush = Ambush()
         self.is_on = True
         self.done: Counter[str] = Counter()
 
-    def draw(self, about: str, kinds: list[str], *, is_saying: bool) -> str:
+    def draw(self, about: str, kinds: list[str], moment: Moment | None) -> str:
         """One of `kinds`, or empty when all goes well. `about` is what is counted."""
+        self.ambush.passing(moment)
         with self._lock:
-            if not self.is_on or self._rng.random() >= (SAYING if is_saying else ELSE):
+            if not self.is_on or self._rng.random() >= self._chances[moment]:
                 return ""
             kind = self._rng.choice(kinds)
             self.done[f"{about} {kind}"] += 1
@@ -84,10 +92,7 @@ class TroubledSlack(SlackServer):
     def arrived(self, call: Call) -> slack.Fault:
         """Note the call; whatever was drawn happens to it."""
         planned = super().arrived(call)
-        is_saying = call.method == "chat.postMessage"
-        is_looking = call.method == "conversations.replies"
-        self._trouble.ambush.passing("saying" if is_saying else "looking" if is_looking else None)
-        kind = self._trouble.draw("slack", list(_SLACK), is_saying=is_saying)
+        kind = self._trouble.draw("slack", list(_SLACK), _SLACK_MOMENTS.get(call.method))
         return _SLACK[kind]() if kind else planned
 
 
@@ -107,8 +112,11 @@ class TroubledGitHub(GitHubServer):
     def fault_for(self, asked: Asked) -> GitHubFault | None:
         """Note the request; whatever was drawn happens to it."""
         planned = super().fault_for(asked)
-        is_saying = asked.method == "POST" and asked.path.endswith(("/comments", "/replies"))
-        is_looking = asked.method == "GET" and asked.path.endswith("/comments")
-        self._trouble.ambush.passing("saying" if is_saying else "looking" if is_looking else None)
-        kind = self._trouble.draw("github", list(_GITHUB), is_saying=is_saying)
+        kind = self._trouble.draw("github", list(_GITHUB), _github_moment(asked))
         return _GITHUB[kind]() if kind else planned
+
+
+def _github_moment(asked: Asked) -> Moment | None:
+    if not asked.path.endswith(("/comments", "/replies")):
+        return None
+    return "saying" if asked.method == "POST" else "looking"

@@ -199,9 +199,7 @@ def _look(
     """Wait until nothing is owed any more, then collect the evidence."""
     # What is still open then is in the evidence; who is not answered by then may be in doubt for ever.
     with suppress(AssertionError):
-        wait_until(
-            lambda: not crowd.lost() and len(crowd.open()) <= len(api.outbox()), within_s=QUIET_WITHIN_S
-        )
+        wait_until(lambda: _is_quiet(api, crowd), within_s=QUIET_WITHIN_S)
     crowd.finish()
     with suppress(AssertionError):
         wait_until(lambda: not any(api.due().values()), within_s=QUIET_WITHIN_S)
@@ -228,6 +226,16 @@ def _look(
             due=api.due(),
         ),
     )
+
+
+def _is_quiet(api: API, crowd: Crowd) -> bool:
+    """Whether all are answered, or the platform has heard of the others and does nothing more for them."""
+    left = {crowd.asked[token].key for token in (*crowd.open(), *crowd.lost())}
+    if not left:
+        return True
+    if any(api.due().values()):
+        return False
+    return left <= {each.key for each in api.deliveries() if each.state != "pending"}
 
 
 def _environment(outing: Outing, plugins: Path, folder: Path, url: str) -> dict[str, str]:

@@ -14,7 +14,8 @@ from tests.chaos.threads import Saying, Threads
 
 POLL_S = 0.2
 LEAST_OPEN = 4
-ANSWERED_WITHIN_S = 90.0
+# People go on then: some answers never come, as nobody can know whether they did.
+ANSWERED_WITHIN_S = 15.0
 RECONCILED_S = 20.0
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PREVIEW = 300
 # An answer is not held up for longer by what only goes with it.
 STATUS_S = 3.0
+STATUS_TRIES = 3
 # Slack counts in ways it does not tell: what it will not take as markdown is said as plain text.
 _NOT_AS_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long"})
 
@@ -91,11 +92,14 @@ class SlackChannel:
         """Before the delivery counts as done, so that whoever takes over from a dead process ends it too."""
         if letter.note or not letter.input.message:
             return
-        try:
-            self._status.end(address, letter.input.message, sending, timeout_s=STATUS_S)
-        except DeliveryError:
-            # It is there, whatever becomes of the status.
-            return
+        for _ in range(STATUS_TRIES):
+            try:
+                self._status.end(address, letter.input.message, sending, timeout_s=STATUS_S)
+                return
+            except DeliveryError as error:
+                # The answer is there, whatever becomes of the status.
+                if error.kind in ("cancelled", "gone", "refused"):
+                    return
 
 
 def _look(web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:

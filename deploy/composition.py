@@ -42,9 +42,9 @@ def web_app(
         say("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
     spooling = start_spooling(engine)
     metrics = engine.metrics(version("turnwright"), here=spooling.gauges)
-    limits = engine.config.limits
+    limits, sessions = engine.config.limits, engine.sessions()
     return create_app(
-        engine.sessions(),
+        lambda: sessions,
         tokens=engine.tokens(),
         readiness=engine.is_ready,
         metrics=metrics.text,

@@ -18,6 +18,7 @@ from services.sessions.values import SESSION_ID
 from services.telemetry.tracer import NoTracer, Tracer
 from web import connections, gate, problems, tracing
 from web.answers import Guarded
+from web.backend import Later
 from web.gate import TokenBook
 from web.health import Metrics, Readiness, health_blueprint
 from web.inbound import inbound_blueprint
@@ -46,7 +47,7 @@ class WebLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_app(
-    sessions: Sessions,
+    sessions: Later[Sessions],
     *,
     tokens: TokenBook,
     readiness: Readiness,
@@ -62,9 +63,10 @@ def create_app(
 ) -> Flask:
     """Build the application.
 
-    `readiness` says whether prompts can be accepted, `takes_webhooks` whether webhooks can; `metrics` is the
-    Prometheus text. Once `is_stopping` turns true, live streams and waiting prompts end within a second. Peers in
-    `trusted_proxies` may set X-Forwarded-For and -Proto. Of a caller's baggage `baggage_keys` travel on.
+    It serves at once, whatever `sessions` still wait for. `readiness` says whether prompts can be accepted,
+    `takes_webhooks` whether webhooks can; `metrics` is the Prometheus text. Once `is_stopping` turns true, live
+    streams and waiting prompts end within a second. Peers in `trusted_proxies` may set X-Forwarded-For and -Proto.
+    Of a caller's baggage `baggage_keys` travel on.
     """
     app = _App(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -84,15 +86,17 @@ def create_app(
     gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
     tracing.register(app, tracer or NoTracer(), baggage_keys=baggage_keys)
     connections.register(app)
-    app.register_blueprint(prompts_blueprint(sessions.prompts, live, longest_wait_s=limits.longest_wait_s))
-    app.register_blueprint(sessions_blueprint(sessions, live))
-    app.register_blueprint(controls_blueprint(sessions))
-    app.register_blueprint(inputs_blueprint(sessions.controls))
-    app.register_blueprint(processors_blueprint(sessions.controls))
-    app.register_blueprint(outbox_blueprint(sessions.outbox))
-    app.register_blueprint(obligations_blueprint(sessions.obligations))
-    app.register_blueprint(runs_blueprint(sessions.runs))
-    app.register_blueprint(inbound_blueprint(sessions.inbound, sessions.reconciling))
+    app.register_blueprint(
+        prompts_blueprint(lambda: sessions().prompts, live, longest_wait_s=limits.longest_wait_s)
+    )
+    app.register_blueprint(sessions_blueprint(lambda: sessions().pages, live))
+    app.register_blueprint(controls_blueprint(lambda: sessions().controls))
+    app.register_blueprint(inputs_blueprint(lambda: sessions().controls))
+    app.register_blueprint(processors_blueprint(lambda: sessions().controls))
+    app.register_blueprint(outbox_blueprint(lambda: sessions().outbox))
+    app.register_blueprint(obligations_blueprint(lambda: sessions().obligations))
+    app.register_blueprint(runs_blueprint(lambda: sessions().runs))
+    app.register_blueprint(inbound_blueprint(lambda: sessions().inbound, lambda: sessions().reconciling))
     if capture is not None:
         app.register_blueprint(webhooks_blueprint(capture))
     app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))

@@ -7,12 +7,13 @@ from flask import Blueprint, Response
 from services.sessions.inbound import DeliveryFilter, Inbound
 from services.sessions.inbound_values import DeliveryDetail, DeliveryPage
 from services.sessions.reconciling import Reconciled, Reconciling
+from web.backend import Later
 from web.bodies import read_body, read_query, reply
 from web.operations import Operation, documented
 from web.requests import InboundQuery, Nothing
 
 
-def inbound_blueprint(inbound: Inbound, reconciling: Reconciling) -> Blueprint:
+def inbound_blueprint(inbound: Later[Inbound], reconciling: Later[Reconciling]) -> Blueprint:
     """The routes of the ledger."""
     blueprint = Blueprint("inbound", __name__, url_prefix="/api/inbound")
 
@@ -27,7 +28,7 @@ def inbound_blueprint(inbound: Inbound, reconciling: Reconciling) -> Blueprint:
     def page() -> Response:
         query = read_query(InboundQuery)
         wanted = DeliveryFilter(state=query.state, source=query.source)
-        return reply(inbound.page(wanted, cursor=query.cursor, limit=query.limit))
+        return reply(inbound().page(wanted, cursor=query.cursor, limit=query.limit))
 
     @blueprint.get("/<delivery:delivery>")
     @documented(
@@ -35,7 +36,7 @@ def inbound_blueprint(inbound: Inbound, reconciling: Reconciling) -> Blueprint:
     )
     def show(delivery: str) -> Response:
         read_query(Nothing)
-        return reply(inbound.show(delivery))
+        return reply(inbound().show(delivery))
 
     @blueprint.post("/reconcile")
     @documented(
@@ -48,12 +49,12 @@ def inbound_blueprint(inbound: Inbound, reconciling: Reconciling) -> Blueprint:
     )
     def reconcile() -> Response:
         read_body(Nothing, optional=True)
-        return reply(reconciling.ask(), 202)
+        return reply(reconciling().ask(), 202)
 
     @blueprint.get("/reconcile")
     @documented(Operation(summary="Show what that brought", query=Nothing, answers={200: Reconciled}))
     def reconciled() -> Response:
         read_query(Nothing)
-        return reply(reconciling.state())
+        return reply(reconciling().state())
 
     return blueprint

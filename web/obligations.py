@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from services.sessions.obligations import ObligationPage, Obligations
+from web.backend import Later
 from web.bodies import read_query, reply
 from web.operations import Operation, documented
 from web.requests import ObligationsQuery
 
 
-def obligations_blueprint(obligations: Obligations) -> Blueprint:
+def obligations_blueprint(obligations: Later[Obligations]) -> Blueprint:
     """The route of obligations."""
     blueprint = Blueprint("obligations", __name__)
 
@@ -24,6 +25,6 @@ def obligations_blueprint(obligations: Obligations) -> Blueprint:
     )
     def page() -> Response:
         query = read_query(ObligationsQuery)
-        return reply(obligations.page(cursor=query.cursor, limit=query.limit))
+        return reply(obligations().page(cursor=query.cursor, limit=query.limit))
 
     return blueprint

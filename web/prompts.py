@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from services.sessions.prompts import Prompt, Prompts
 from services.sessions.values import Accepted, Answered
+from web.backend import Later
 from web.bodies import read_body, read_key, read_wait_s, reply
 from web.gate import caller
 from web.live import LiveRequests
@@ -13,7 +14,7 @@ from web.operations import Operation, documented
 from web.requests import PromptBody
 
 
-def prompts_blueprint(prompts: Prompts, live: LiveRequests, *, longest_wait_s: float) -> Blueprint:
+def prompts_blueprint(prompts: Later[Prompts], live: LiveRequests, *, longest_wait_s: float) -> Blueprint:
     """The route that takes prompts."""
     blueprint = Blueprint("prompts", __name__)
 
@@ -40,11 +41,11 @@ def prompts_blueprint(prompts: Prompts, live: LiveRequests, *, longest_wait_s: f
             callback=body.callback,
             deliver=body.deliver,
         )
-        accepted = prompts.accept(prompt, token=caller(), key=read_key())
+        accepted = prompts().accept(prompt, token=caller(), key=read_key())
         answered = None
         if wait_s and live.enter():
             try:
-                answered = _wait(prompts, accepted, wait_s, live)
+                answered = _wait(prompts(), accepted, wait_s, live)
             finally:
                 live.leave()
         response = reply(answered) if answered else reply(accepted, 202)

@@ -7,12 +7,13 @@ from flask import Blueprint, Response
 from services.sessions.run_record import RunDetail, RunPage
 from services.sessions.runs import Runs
 from services.streams.event import JobId, StreamId
+from web.backend import Later
 from web.bodies import read_query, reply
 from web.operations import Operation, documented
 from web.requests import Nothing, RunsQuery
 
 
-def runs_blueprint(runs: Runs) -> Blueprint:
+def runs_blueprint(runs: Later[Runs]) -> Blueprint:
     """The routes of runs."""
     blueprint = Blueprint("runs", __name__)
 
@@ -26,7 +27,7 @@ def runs_blueprint(runs: Runs) -> Blueprint:
     )
     def show(run: JobId) -> Response:
         read_query(Nothing)
-        return reply(runs.show(run))
+        return reply(runs().show(run))
 
     @blueprint.get("/api/sessions/<session:session>/runs")
     @documented(
@@ -34,6 +35,6 @@ def runs_blueprint(runs: Runs) -> Blueprint:
     )
     def page(session: StreamId) -> Response:
         query = read_query(RunsQuery)
-        return reply(runs.page(session, cursor=query.cursor, limit=query.limit))
+        return reply(runs().page(session, cursor=query.cursor, limit=query.limit))
 
     return blueprint

@@ -91,7 +91,7 @@ class Stage:
     def build(self, limits: WebLimits, *, metrics_open: bool = False) -> Flask:
         """The application over this stage."""
         return create_app(
-            self.sessions,
+            lambda: self.sessions,
             tokens=self.tokens,
             readiness=lambda: self.ready,
             metrics=lambda: "turnwright_due 0\n",

@@ -31,7 +31,7 @@ def bare_app(*, metrics_open: bool = False, is_ready: bool = True) -> Flask:
     log = Log(Store("unix:///nonexistent/store", retries=0), Keys())
     sessions = Sessions(log, agents=load_config(None).agents, processors={}, explain=_explain)
     return create_app(
-        sessions,
+        lambda: sessions,
         tokens=OneToken(),
         readiness=lambda: is_ready,
         metrics=lambda: "turnwright_due 0\n",

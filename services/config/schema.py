@@ -224,7 +224,7 @@ class RouteConfig(_Table):
     """Ids of channels, or full names of repositories; * and ? as in file names."""
 
     authors: Words = ()
-    """Ids of users of Slack, logins of GitHub; * and ? as in file names."""
+    """Ids of users of Slack, logins of GitHub; * and ? as in file names, and nothing else: my-app[bot] is a name."""
 
     labels: Words = ()
     """Labels of issues and pull requests; * and ? as in file names."""
@@ -250,7 +250,8 @@ class RouteConfig(_Table):
     """Who may use commands in threads. Absent: everybody who may talk there."""
 
     bots: bool = False
-    """Whether other bots are answered too."""
+    """Whether other bots are answered too. On GitHub only who may write, as of people, or is one of `authors` by its
+    very name, like renovate[bot], as GitHub does not say what an app may do."""
 
     ignore: bool = False
     """Take nothing of this."""

@@ -137,8 +137,7 @@ class GitHubSource:
 
     def _judged(self, inbound: Inbound, target: Target, sending: Sending) -> Permission | Dropped:
         """What whoever did it may do, or why they are not heard. Raises: NotYet, Overloaded, DeliveryError."""
-        if inbound.actor is not None and inbound.actor.is_bot and not inbound.actor.is_self:
-            # A route that lets bots in has let this one in; what GitHub lets an app do, it does not tell.
+        if inbound.actor is not None and inbound.actor.is_bot and self._is_vouched_for(inbound):
             return "none"
         try:
             verdict = self._permissions.judge(target.repository, inbound.actor, sending)
@@ -148,6 +147,15 @@ class GitHubSource:
             # Somebody has to mend our own access first: what people said meanwhile is not lost for that.
             raise NotYet("permission_unreadable")
         return verdict.permission if verdict.denial is None else Dropped(verdict.denial)
+
+    def _is_vouched_for(self, inbound: Inbound) -> bool:
+        """GitHub does not tell what an app may do: so whoever wrote the routes does, by its very name.
+
+        Of all others it is asked as of people: anybody can make a bot that comments wherever it likes.
+        """
+        event = event_of(inbound)
+        needs = needs_of(inbound, event, self._login)
+        return not inbound.is_own and self._rules.names_author(subject_of(inbound, event), needs=needs)
 
     def _earlier(self, inbound: Inbound, target: Target, sending: Sending) -> tuple[Words, ...] | Dropped:
         """What was said before; nothing where there can be nothing, or where we may not read it."""

@@ -37,7 +37,14 @@ def sources_of(
     )
     github = GitHubSource(
         settings.github,
-        Rules("github", config.routes, config.agents, usual=GITHUB_USUAL, debounce_ms=GITHUB_DEBOUNCE_MS),
+        Rules(
+            "github",
+            config.routes,
+            config.agents,
+            usual=GITHUB_USUAL,
+            debounce_ms=GITHUB_DEBOUNCE_MS,
+            folds=True,
+        ),
         accounts.github,
     )
     others = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from services.streams.event import StreamId
 Needs = Literal["", "events", "labels"]
 
 _session = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+_wild = re.compile(r"[*?]")
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 class Rules:
     """The routes of one source. `usual` are the events that are taken where no route says anything of them, all
-    where there are none; `debounce_ms` is how long is waited for more of them where the agent does not say."""
+    where there are none; `debounce_ms` is how long is waited for more of them where the agent does not say.
+    `folds`: upper and lower case are the same in its places, authors and labels."""
 
     def __init__(
         self,
@@ -48,10 +50,11 @@ class Rules:
         *,
         usual: frozenset[str],
         debounce_ms: int = 0,
+        folds: bool = False,
     ) -> None:
         fallback = RouteConfig(source=source, events=tuple(sorted(usual)))
         self._routes = [*(each for each in routes if each.source == source), fallback]
-        self._agents, self._debounce_ms = agents, debounce_ms
+        self._agents, self._debounce_ms, self._folds = agents, debounce_ms, folds
 
     def order(
         self, subject: Subject, *, does: Does = "say", is_there: bool = False, needs: Needs = ""
@@ -77,12 +80,30 @@ class Rules:
     def may_command(self, subject: Subject) -> bool:
         """Whether the author may stop, retry and reset what happens in a thread."""
         route = self._route(subject, any_text=True)
-        return route is not None and (not route.commands or _matches(route.commands, subject.author))
+        return route is not None and self._matches(route.commands, subject.author)
+
+    def names_author(self, subject: Subject, *, needs: Needs = "") -> bool:
+        """Whether the route that takes `subject` is for its author by name: a pattern vouches for nobody."""
+        route = self._route(subject, any_text=False, needs=needs)
+        plain = [each for each in route.authors if not _wild.search(each)] if route else []
+        return bool(plain) and self._matches(plain, subject.author)
 
     def _route(self, subject: Subject, *, any_text: bool, needs: Needs = "") -> RouteConfig | None:
         """The first that fits; `any_text`: whatever text it wants, as a command is none of what it is about."""
         named = (each for each in self._routes if _names(each, needs))
-        return next((each for each in named if _fits(each, subject, any_text=any_text)), None)
+        return next((each for each in named if self._fits(each, subject, any_text=any_text)), None)
+
+    def _fits(self, route: RouteConfig, subject: Subject, *, any_text: bool) -> bool:
+        return (
+            (not route.events or subject.event in route.events)
+            and self._matches(route.places, subject.place)
+            and self._matches(route.authors, subject.author)
+            and self._matches(route.labels, subject.label)
+            and (any_text or route.text is None or re.search(route.text, subject.text) is not None)
+        )
+
+    def _matches(self, patterns: Sequence[str], given: str) -> bool:
+        return not patterns or any(_pattern(each, self._folds).fullmatch(given) for each in patterns)
 
 
 def _names(route: RouteConfig, needs: Needs) -> bool:
@@ -95,18 +116,11 @@ def _names(route: RouteConfig, needs: Needs) -> bool:
             return True
 
 
-def _fits(route: RouteConfig, subject: Subject, *, any_text: bool) -> bool:
-    return (
-        (not route.events or subject.event in route.events)
-        and _matches(route.places, subject.place)
-        and _matches(route.authors, subject.author)
-        and _matches(route.labels, subject.label)
-        and (any_text or route.text is None or re.search(route.text, subject.text) is not None)
-    )
-
-
-def _matches(patterns: Sequence[str], given: str) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(given, each) for each in patterns)
+@lru_cache(maxsize=1024)
+def _pattern(text: str, folds: bool) -> re.Pattern[str]:
+    """Only * and ? are more than themselves: the names of apps end in `[bot]`, which is no set of letters."""
+    parts = (".*" if each == "*" else "." if each == "?" else re.escape(each) for each in text)
+    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if folds else 0))
 
 
 def _session_of(route: RouteConfig, subject: Subject) -> StreamId:

@@ -15,6 +15,11 @@ from tests.scenarios.platform import Platform, Setup, installed_site, running_pl
 CONFIG = """
 [[routes]]
 source = "github"
+authors = ["Named[bot]"]
+bots = true
+
+[[routes]]
+source = "github"
 places = ["octo/*"]
 events = ["reply", "mention"]
 text = "(?i)talkative|robots"
@@ -132,14 +137,28 @@ def test_a_route_may_want_replies_in_threads_we_are_in(talk: Talk) -> None:
     assert talk.wait_fate(3) == {"state": "ignored", "reason": "not_our_thread"}
 
 
-def test_a_route_may_want_other_bots(talk: Talk) -> None:
+def test_a_route_may_want_another_bot_by_its_name(talk: Talk) -> None:
     issue = talk.issue()
 
-    talk.say(issue, "@turnwright robots welcome", login="helper[bot]")
+    talk.say(issue, "@turnwright a bot", login="named[bot]")
 
     talk.wait_answers(issue)
     [said] = talk.session(issue).all("input.received", InputReceived)
-    assert (said.author, said.permission, said.is_bot) == ("helper[bot]", "none", True)
+    assert (said.author, said.permission, said.is_bot) == ("named[bot]", "none", True)
+
+
+def test_of_bots_that_no_route_names_only_those_are_heard_that_may_write(talk: Talk) -> None:
+    talk.repository.roles["helper[bot]"] = "write"
+    issue = talk.issue()
+
+    talk.say(issue, "@turnwright robots welcome", login="stranger[bot]")
+    talk.say(issue, "@turnwright a letter of the name", login="namedb")
+    talk.say(issue, "@turnwright robots welcome, mine too", login="helper[bot]")
+
+    assert "mine too" in talk.wait_answers(issue)[0]
+    assert talk.wait_fate(1) == {"state": "dropped", "reason": "no_write_access"}
+    assert talk.wait_fate(2) == {"state": "dropped", "reason": "no_write_access"}
+    assert len(talk.answers(issue)) == 1
 
 
 def test_what_was_written_or_changed_after_the_call_is_not_told(talk: Talk, server: GitHubServer) -> None:

@@ -85,17 +85,19 @@ def test_a_value_nobody_knows_is_none(stage: GitHubStage) -> None:
     assert Permissions(stage.api).of(where(stage.repository), "ada") == "none"
 
 
-def test_bots_start_nothing_unless_named(stage: GitHubStage) -> None:
+def test_bots_may_what_people_may(stage: GitHubStage) -> None:
     stage.repository.roles["helper[bot]"] = "admin"
-    bot = person("helper[bot]", is_bot=True)
+    permissions = Permissions(stage.api)
 
-    assert Permissions(stage.api).judge(where(stage.repository), bot).denial == "bot"
-    assert Permissions(stage.api, bots=["Helper"]).judge(where(stage.repository), bot).denial is None
-    assert asked(stage) == 0
+    assert permissions.judge(where(stage.repository), person("helper[bot]", is_bot=True)).denial is None
+    stranger = permissions.judge(where(stage.repository), person("stranger[bot]", is_bot=True))
+    assert stranger.denial == "no_write_access"
+    no_user = permissions.judge(where(stage.repository), person("an-app-nobody", is_bot=True))
+    assert no_user.denial == "no_write_access"
 
 
 def test_neither_we_nor_nobody_start_anything(stage: GitHubStage) -> None:
-    permissions = Permissions(stage.api, bots=["turnwright"])
+    permissions = Permissions(stage.api)
 
     assert permissions.judge(where(stage.repository), None).denial == "nobody"
     us = person("turnwright[bot]", is_bot=True, is_self=True)

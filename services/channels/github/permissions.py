@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -18,13 +18,12 @@ import msgspec
 from services.channels.contract import DeliveryError, Sending
 from services.channels.github.api import API
 from services.channels.github.events import Person
-from services.channels.github.mentions import is_login
 from services.channels.github.target import Repository
 from services.channels.github.within import Within
 from services.errors import Overloaded, Unavailable
 
 Permission = Literal["admin", "write", "read", "none", "unreadable"]
-Denial = Literal["nobody", "self", "bot", "no_write_access", "permission_unreadable"]
+Denial = Literal["nobody", "self", "no_write_access", "permission_unreadable"]
 
 # How long a permission that was taken away may still count, and one that was given may not yet.
 GRANTED_S, REFUSED_S = 300.0, 60.0
@@ -46,20 +45,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Permissions:
-    """Asks, remembers for some minutes, and lets one thread ask for all. `clock` is monotonic seconds.
+    """Asks, remembers for some minutes, and lets one thread ask for all. `clock` is monotonic seconds."""
 
-    `bots` are the logins of other apps that may start work; whatever they may write to, no others do.
-    """
-
-    def __init__(
-        self, api: API, *, bots: Collection[str] = (), clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._api, self._bots, self._clock = api, tuple(bots), clock
+    def __init__(self, api: API, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api, self._clock = api, clock
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[int, str], _Known] = OrderedDict()
 
     def judge(self, repository: Repository, actor: Person | None, sending: Sending | None = None) -> Verdict:
-        """Whether `actor` may start work there. A cancel of `sending` ends the asking.
+        """Whether `actor` may start work there, bots like people. A cancel of `sending` ends the asking.
 
         Raises: Unavailable, Overloaded: ask again later; DeliveryError (cancelled).
         """
@@ -67,9 +61,6 @@ class Permissions:
             return Verdict(permission="none", denial="nobody")
         if actor.is_self:
             return Verdict(permission="none", denial="self")
-        if actor.is_bot:
-            is_allowed = any(is_login(actor.login, each) for each in self._bots)
-            return Verdict(permission="none", denial=None if is_allowed else "bot")
         permission = self.of(repository, actor.login, sending)
         if permission == "unreadable":
             return Verdict(permission=permission, denial="permission_unreadable")

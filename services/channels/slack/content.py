@@ -12,6 +12,8 @@ from services.channels.slack.payloads import Attachment, File, several
 # What one message may bring along. Slack's own limit of a text is 40,000.
 TEXT_LIMIT = 40_000
 _NAME_LIMIT = 200
+# Nothing is as large: whoever says so says nothing.
+_SIZE_LIMIT = 1 << 50
 
 _reference = re.compile(r"<([^<>\s][^<>]*)>")
 _NOTHING: Mapping[str, str] = {}
@@ -97,7 +99,7 @@ def _plain(name: str) -> str:
 
 
 def _size(size: int | None) -> str:
-    if size is None or size < 0:
+    if size is None or not 0 <= size < _SIZE_LIMIT:
         return "unknown size"
     if size < 1024:
         return f"{size} bytes"

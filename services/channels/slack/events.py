@@ -42,6 +42,8 @@ Kind = Literal[
     "other",
 ]
 
+# No event is from after this second: whoever says so says nothing.
+_LATEST_S = 1e11
 # A message with another subtype was not said by a person.
 _SAID = frozenset({None, "", "file_share", "thread_broadcast", "me_message"})
 _UNINSTALLED = frozenset({"app_uninstalled", "app_uninstalled_team", "tokens_revoked"})
@@ -139,7 +141,7 @@ def _arrival(envelope: Envelope, inner: MessageBody) -> Arrival:
         type=inner.type,
         subtype=inner.subtype or "",
         event_id=known_id(envelope.event_id),
-        event_time_s=float(envelope.event_time or 0),
+        event_time_s=_second(envelope.event_time),
         team=known_id(installed.team_id) or known_id(envelope.team_id),
         app_id=known_id(envelope.api_app_id),
         bot_user=known_id(installed.user_id),
@@ -158,6 +160,10 @@ def _arrival(envelope: Envelope, inner: MessageBody) -> Arrival:
         files=tuple(several(about.files, File)),
         attachments=tuple(several(about.attachments, Attachment)),
     )
+
+
+def _second(given: float | None) -> float:
+    return float(given) if given is not None and 0 <= given <= _LATEST_S else 0.0
 
 
 def _before(inner: MessageBody) -> str | None:

@@ -65,6 +65,7 @@ def test_files_are_told_by_name_type_and_size() -> None:
         File(id="F1", name="a.txt", mimetype="text/plain", size=12),
         File(id="F2", title="photo", mimetype="image/png", size=3 * 1024**2),
         File(id="F3", size=2048),
+        File(size=10**400),
         File(),
     )
 
@@ -72,6 +73,7 @@ def test_files_are_told_by_name_type_and_size() -> None:
         "[file: a.txt, text/plain, 12 bytes]",
         "[file: photo, image/png, 3.0 MB]",
         "[file: F3, unknown type, 2 KB]",
+        "[file: unnamed, unknown type, unknown size]",
         "[file: unnamed, unknown type, unknown size]",
     ]
 

@@ -217,6 +217,16 @@ def test_what_is_no_event_has_a_reason(body: bytes, reason: str) -> None:
     assert read_event(body) == Unreadable(reason)
 
 
+@pytest.mark.parametrize("at", ["1" + "0" * 400, "1e300", "-1e300", "-1", "1e12", "null"])
+def test_a_moment_that_is_none_is_not_told(at: str) -> None:
+    body = json.dumps(envelope(mention(ASKED)) | {"event_time": "AT"}).replace('"AT"', at).encode()
+
+    found = read_event(body)
+
+    assert isinstance(found, Arrival)
+    assert (found.kind, found.event_time_s) == ("mention", 0.0)
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=300)
 def test_no_bytes_make_reading_fail(body: bytes) -> None:

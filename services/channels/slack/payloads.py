@@ -76,6 +76,12 @@ class AssistantThread(msgspec.Struct, frozen=True):
     thread_ts: str = ""
 
 
+class Typed(msgspec.Struct, frozen=True):
+    """Any event, of which only the type is of interest."""
+
+    type: str = ""
+
+
 class MessageBody(msgspec.Struct, frozen=True):
     """A message, or the part of an event that is like one."""
 

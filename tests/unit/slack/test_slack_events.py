@@ -90,6 +90,8 @@ KINDS: list[tuple[Kind, dict[str, Any]]] = [
     ("uninstalled", {"type": "app_uninstalled"}),
     ("other", {"type": "reaction_added", "user": "U1", "item": {"type": "message"}}),
     ("other", {"type": "something_new"}),
+    ("other", {"type": "something_new", "text": {"plain": "x"}, "ts": 7, "subtype": [], "thread_ts": {}}),
+    ("uninstalled", {"type": "app_uninstalled", "text": 7}),
 ]
 
 
@@ -210,6 +212,8 @@ def test_an_id_that_is_none_of_slacks_names_nothing(hostile: str) -> None:
         (b'{"type": 7}', "wrong_shape"),
         (b'{"type": "event_callback", "event": 7}', "wrong_shape"),
         (b'{"type": "event_callback", "event": {}}', "wrong_shape"),
+        (b'{"type": "event_callback", "event": {"text": 7}}', "wrong_shape"),
+        (b'{"type": "event_callback", "event": {"type": "message", "text": 7}}', "wrong_shape"),
         (b'{"type": "event_callback", "event": {"type": "message", "text": "\\ud800x"}}', "not_json"),
     ],
 )

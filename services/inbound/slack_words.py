@@ -14,8 +14,7 @@ from services.inbound.rules import Subject
 # Much less than keys of what was said are kept.
 NEW_S = 86_400.0
 
-# Before the word at most that we are named.
-_command = re.compile(r"\s*(?:<@[A-Z0-9]+(?:\|[^<>]*)?>[ ,:]*)?!([a-z]+)\b", re.IGNORECASE)
+_command = re.compile(r"\s*(?:<@([A-Z0-9]+)(?:\|[^<>]*)?>[ ,:]*)?!([a-z]+)\b", re.IGNORECASE)
 
 
 def key_of(arrival: Arrival) -> str:
@@ -42,11 +41,16 @@ def subject_of(arrival: Arrival, *, is_called: bool) -> Subject:
 
 
 def command_of(arrival: Arrival) -> str:
-    """The command that a message is, in lower case; empty for one that only says something."""
+    """The command that a message is, in lower case; empty for one that only says something.
+
+    Before the word at most that we are named: what is told to somebody else is no command to us.
+    """
     if arrival.kind == "stopped":
         return "stop"
     found = _command.match(arrival.text)
-    word = found[1].lower() if found else ""
+    if found is None or found[1] not in (None, arrival.bot_user):
+        return ""
+    word = found[2].lower()
     return word if word in WORDS else ""
 
 

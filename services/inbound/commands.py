@@ -140,6 +140,8 @@ class Commands:
             debounce_ms=0,
             callback=None,
             reply_to=given.reply_to or said.reply_to,
+            # Somebody wants it, whoever asked first.
+            is_bot=False,
         )
         return _Plan(answer=AGAIN, events=(EventInput.of("input.received", again),))
 

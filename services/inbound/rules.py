@@ -78,9 +78,9 @@ class Rules:
         )
 
     def may_command(self, subject: Subject) -> bool:
-        """Whether the author may stop, retry and reset what happens in a thread."""
+        """Whether the author may give commands there: never who is not listened to."""
         route = self._route(subject, any_text=True)
-        return route is not None and self._matches(route.commands, subject.author)
+        return route is not None and not route.ignore and self._matches(route.commands, subject.author)
 
     def names_author(self, subject: Subject, *, needs: Needs = "") -> bool:
         """Whether the route that takes `subject` is for its author by name: a pattern vouches for nobody."""

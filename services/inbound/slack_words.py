@@ -43,12 +43,13 @@ def subject_of(arrival: Arrival, *, is_called: bool) -> Subject:
 def command_of(arrival: Arrival) -> str:
     """The command that a message is, in lower case; empty for one that only says something.
 
-    Before the word at most that we are named: what is told to somebody else is no command to us.
+    Before the word at most that we are named: what is told to somebody else is no command to us. Nor is what a bot
+    says: two that stop, ask again and reset each other would never come to an end.
     """
     if arrival.kind == "stopped":
         return "stop"
     found = _command.match(arrival.text)
-    if found is None or found[1] not in (None, arrival.bot_user):
+    if found is None or found[1] not in (None, arrival.bot_user) or arrival.bot or arrival.kind == "bot":
         return ""
     word = found[2].lower()
     return word if word in WORDS else ""

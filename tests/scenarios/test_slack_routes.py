@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.inbound.slack import MAY_NOT
 from services.streams.event import StreamId
-from tests.fakes.slack_requests import event_request, mention, said
+from tests.fakes.slack_requests import command, event_request, mention, said
 from tests.fakes.slack_workspace import BOT_USER, TEAM, Channel
 from tests.scenarios.slack_talk import Talk, talking
 from tests.worker.waiting import wait_until
 
 LOUD, QUIET, BOTS, SHARED, NOTED = "C0LOUD", "C0QUIET", "C0BOTS", "C0SHARED", "C0NOTED"
+GUESTS = "C0GUESTS"
 CONFIG = f"""
 [agents.clerk]
 system_prompt = "You are the clerk."
@@ -40,6 +42,12 @@ bots = true
 
 [[routes]]
 source = "slack"
+places = ["{GUESTS}"]
+authors = ["U0BEN"]
+ignore = true
+
+[[routes]]
+source = "slack"
 places = ["{SHARED}"]
 events = ["mention"]
 session = "slack:{{team}}:{{channel}}"
@@ -55,7 +63,7 @@ policy = "silent"
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
     with talking(tmp_path_factory, config=CONFIG) as talk:
-        for id in (LOUD, QUIET, BOTS, SHARED, NOTED):
+        for id in (LOUD, QUIET, BOTS, SHARED, NOTED, GUESTS):
             talk.slack.workspace.channels[id] = Channel(id=id)
         yield talk
 
@@ -96,6 +104,32 @@ def test_bots_that_answer_each_other_come_to_an_end(talk: Talk) -> None:
 
     assert "a limit was reached. (max_turns_without_human)" in talk.replies(message)[2]
     assert len(talk.asked(message)) == 2
+
+    talk.reply(message, "!retry")
+
+    talk.wait_replies(message, 4)
+    assert talk.asked(message)[2:] == ["[from ana on slack]\nand then, 3"]
+
+
+def test_a_bot_gives_no_commands_where_it_may_speak(talk: Talk) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> !retry", channel=BOTS, user="U0CI")
+
+    talk.deliver(event_request(mention(message, bot_id="B0OTHER", app_id="A0OTHER")))
+
+    talk.wait_replies(message)
+    assert talk.asked(message) == ["[from U0CI on slack]\n!retry"]
+
+
+def test_who_is_not_listened_to_gives_no_commands_by_another_way(talk: Talk) -> None:
+    message = talk.call("hello", channel=GUESTS)
+    talk.wait_replies(message)
+    url = talk.slack.response_url()
+
+    talk.deliver(command("reset", response_url=url.url, channel=GUESTS, user="U0BEN"))
+
+    talk.slack.wait_for(lambda slack: bool(url.posts))
+    assert url.posts[0]["text"] == MAY_NOT
+    assert talk.fates(GUESTS)[-1] == ("command", "dropped", "may_not_command")
 
 
 def test_a_channel_may_be_one_session_and_everybody_is_answered_in_his_thread(talk: Talk) -> None:

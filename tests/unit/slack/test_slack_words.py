@@ -35,6 +35,13 @@ def test_a_command_is_the_first_word_and_told_to_nobody_else(text: str, word: st
     assert command_of(Arrival(kind="reply", text=text, bot_user=US)) == word
 
 
+@pytest.mark.parametrize(
+    "said", [Arrival(kind="bot", text="!stop"), Arrival(kind="edited", bot="B1", text="!stop")]
+)
+def test_no_bot_gives_commands(said: Arrival) -> None:
+    assert command_of(said) == ""
+
+
 def test_who_we_are_is_not_guessed() -> None:
     assert command_of(Arrival(kind="reply", text="<@U0OTHER> !stop")) == ""
 

@@ -15,6 +15,7 @@ from services.channels.said import said
 from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
+from services.channels.slack.facts import Identity, identity_of
 from services.channels.slack.marks import mark, marked
 from services.channels.slack.status import WorkingStatus
 from services.channels.slack.text import escaped, parts, unpaged
@@ -42,6 +43,7 @@ class SlackChannel:
 
     def __init__(self, client: SlackClient, status: WorkingStatus | None = None) -> None:
         self._client, self._status = client, status or WorkingStatus(client)
+        self._us: Identity | None = None
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
         """Post what is not there yet of `letter`, within its `timeout_s`.
@@ -53,7 +55,7 @@ class SlackChannel:
         web = self._client.attempt(sending, letter.timeout_s)
         there: set[int] = set()
         if letter.is_repeat and len(bodies) > 1:
-            there |= _look(web, address, letter, len(bodies))
+            there |= self._look(web, address, letter, len(bodies))
         for part, body in enumerate(bodies):
             if part in there:
                 continue
@@ -79,7 +81,7 @@ class SlackChannel:
         """
         web = self._client.attempt(sending, letter.timeout_s)
         address, count = _address(letter), len(_bodies(letter))
-        if len(_look(web, address, letter, count)) < count:
+        if len(self._look(web, address, letter, count)) < count:
             return None
         self._end_status(letter, address, sending)
         return Receipt()
@@ -87,6 +89,14 @@ class SlackChannel:
     def close(self) -> None:
         """Close idle connections."""
         self._client.close()
+
+    def _look(self, web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:
+        try:
+            us = self._us = self._us or identity_of(web)
+            return marked(web, address, letter.marker, parts=count, since_ms=letter.queued_at, us=us)
+        except DeliveryError as error:
+            # That it can not be looked for says nothing of whether it is there.
+            raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
 
     def _end_status(self, letter: Letter, address: SlackAddress, sending: Sending) -> None:
         """Before the delivery counts as done, so that whoever takes over from a dead process ends it too."""
@@ -100,14 +110,6 @@ class SlackChannel:
                 # The answer is there, whatever becomes of the status.
                 if error.kind in ("cancelled", "gone", "refused"):
                     return
-
-
-def _look(web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:
-    try:
-        return marked(web, address, letter.marker, parts=count, since_ms=letter.queued_at)
-    except DeliveryError as error:
-        # That it can not be looked for says nothing of whether it is there.
-        raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
 
 
 def _below(letter: Letter) -> Sequence[dict[str, object]]:

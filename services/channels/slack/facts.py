@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ from services.channels.contract import DeliveryError, Sending
 from services.channels.slack.address import SlackAddress, known_ts
 from services.channels.slack.client import SlackClient
 from services.channels.slack.payloads import Attachment, File, MessageBody, id_of, part, several
+
+if TYPE_CHECKING:
+    from services.channels.slack.sdk import Web
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -77,7 +80,12 @@ class _Users(msgspec.Struct, frozen=True):
 
 def identity(client: SlackClient, sending: Sending, *, timeout_s: float = TIMEOUT_S) -> Identity:
     """Whose token it is. Raises: DeliveryError."""
-    found = _read(client.attempt(sending, timeout_s).auth_test().data, _Identity)
+    return identity_of(client.attempt(sending, timeout_s))
+
+
+def identity_of(web: Web) -> Identity:
+    """Whose token an attempt is made with. Raises: DeliveryError."""
+    found = _read(web.auth_test().data, _Identity)
     return Identity(team=found.team_id, team_name=found.team, bot_user=found.user_id, bot=found.bot_id)
 
 

@@ -1,6 +1,7 @@
 """How a message of ours is known again: the marker of its letter and which part it is, as Slack's metadata.
 
-People do not see it; it is read back with the thread.
+People do not see it; it is read back with the thread. Other apps see it, and another installation may even have the
+same: only what we posted ourselves counts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import msgspec
 
 from services.channels.contract import DeliveryError
 from services.channels.slack.address import SlackAddress
+from services.channels.slack.facts import Identity
 
 if TYPE_CHECKING:
     from services.channels.slack.sdk import Web
@@ -36,6 +38,8 @@ class _Metadata(msgspec.Struct, frozen=True):
 
 class _Marked(msgspec.Struct, frozen=True):
     metadata: _Metadata
+    user: str = ""
+    bot_id: str = ""
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -52,8 +56,10 @@ def mark(marker: str, part: int, parts: int) -> dict[str, object]:
     return {"event_type": EVENT_TYPE, "event_payload": {"marker": marker, "part": part, "parts": parts}}
 
 
-def marked(web: Web, address: SlackAddress, marker: str, *, parts: int, since_ms: int) -> frozenset[int]:
-    """Which parts of a letter are in its thread. Reads only what is newer than `since_ms`, by pages.
+def marked(
+    web: Web, address: SlackAddress, marker: str, *, parts: int, since_ms: int, us: Identity
+) -> frozenset[int]:
+    """Which parts of a letter `us` posted in its thread. Reads only what is newer than `since_ms`, by pages.
 
     Raises: DeliveryError: ambiguous when it can not be told, also when a part is there that was cut in another way.
     """
@@ -62,7 +68,7 @@ def marked(web: Web, address: SlackAddress, marker: str, *, parts: int, since_ms
     for _ in range(PAGES):
         page = _page(web, address, since_ms, cursor)
         for each in page.messages:
-            payload = _payload(each)
+            payload = _payload(each, us)
             if payload is None or payload.marker != marker:
                 continue
             if payload.parts != parts:
@@ -90,10 +96,11 @@ def _page(web: Web, address: SlackAddress, since_ms: int, cursor: str | None) ->
         raise DeliveryError("ambiguous", code="not_a_thread") from None
 
 
-def _payload(message: object) -> _Payload | None:
+def _payload(message: object, us: Identity) -> _Payload | None:
     """The mark of a message of ours; most messages have none, or metadata of somebody else's shape."""
     try:
-        metadata = msgspec.convert(message, _Marked).metadata
+        found = msgspec.convert(message, _Marked)
     except msgspec.ValidationError:
         return None
-    return metadata.event_payload if metadata.event_type == EVENT_TYPE else None
+    is_ours = bool({found.user, found.bot_id} & {us.bot_user, us.bot} - {""})
+    return found.metadata.event_payload if is_ours and found.metadata.event_type == EVENT_TYPE else None

@@ -7,7 +7,7 @@ import pytest
 
 from services.channels.contract import DeliveryError, Letter, Receipt
 from services.channels.slack.channel import SlackChannel
-from services.channels.slack.marks import PAGE
+from services.channels.slack.marks import PAGE, mark
 from services.streams.vocabulary import TurnOutcome
 from tests.fakes.letters import FakeSending, Posting, failure
 from tests.fakes.slack_faults import Fault, bad_gateway, dropped, gibberish, held, limited, lost, refused
@@ -207,6 +207,19 @@ def test_the_mark_of_another_letter_is_not_this_ones(
     channel.send(reply_to(asked), FakeSending())
 
     assert channel.find(again(reply_to(asked)), FakeSending()) is None
+
+
+def test_the_same_mark_on_what_another_app_posted_is_not_ours(
+    slack: SlackServer, channel: SlackChannel, asked: Message
+) -> None:
+    theirs = slack.workspace.say("not ours", channel=asked.channel, user="U0OTHERAPP", thread_ts=asked.ts)
+    letter = reply_to(asked, "ours")
+    theirs.bot_id, theirs.metadata = "B0OTHERAPP", mark(letter.marker, 0, 1)
+    slack.will(dropped(), method=POST)
+
+    deliver(channel, letter)
+
+    assert _texts(slack, asked) == ["not ours", "ours"]
 
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "msg_blocks_too_long"])

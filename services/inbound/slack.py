@@ -114,8 +114,12 @@ class SlackSource:
         if received.kind in _FORMS:
             return self._by_form(queued, received, sending)
         arrival = _arrival(received)
-        if self._me(sending).team != arrival.team:
+        me = self._me(sending)
+        if me.team != arrival.team:
             return Dropped("other_workspace")
+        if {arrival.author, arrival.bot} & {me.bot_user, me.bot} - {""}:
+            # Slack does not always tell who we are there.
+            return Dropped("own")
         if queued.does == "command":
             return self._by_word(arrival)
         return self._said(queued, arrival, sending, is_first=is_first)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from services.inbound.slack import MAY_NOT
 from services.streams.event import StreamId
-from tests.fakes.slack_requests import command, event_request, mention, said
+from tests.fakes.slack_requests import (
+    EVENTS,
+    command,
+    envelope,
+    event_request,
+    mention,
+    our_own,
+    said,
+    signed,
+)
 from tests.fakes.slack_workspace import BOT_USER, TEAM, Channel
 from tests.scenarios.slack_talk import Talk, talking
 from tests.worker.waiting import wait_until
 
 LOUD, QUIET, BOTS, SHARED, NOTED = "C0LOUD", "C0QUIET", "C0BOTS", "C0SHARED", "C0NOTED"
-GUESTS = "C0GUESTS"
+GUESTS, ECHO = "C0GUESTS", "C0ECHO"
 CONFIG = f"""
 [agents.clerk]
 system_prompt = "You are the clerk."
@@ -36,7 +46,7 @@ ignore = true
 
 [[routes]]
 source = "slack"
-places = ["{BOTS}"]
+places = ["{BOTS}", "{ECHO}"]
 agent = "patient"
 bots = true
 
@@ -63,7 +73,7 @@ policy = "silent"
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
     with talking(tmp_path_factory, config=CONFIG) as talk:
-        for id in (LOUD, QUIET, BOTS, SHARED, NOTED, GUESTS):
+        for id in (LOUD, QUIET, BOTS, SHARED, NOTED, GUESTS, ECHO):
             talk.slack.workspace.channels[id] = Channel(id=id)
         yield talk
 
@@ -109,6 +119,18 @@ def test_bots_that_answer_each_other_come_to_an_end(talk: Talk) -> None:
 
     talk.wait_replies(message, 4)
     assert talk.asked(message)[2:] == ["[from ana on slack]\nand then, 3"]
+
+
+def test_our_own_words_are_known_as_ours_also_where_slack_does_not_say_who_we_are(talk: Talk) -> None:
+    message = talk.call("hello", channel=ECHO)
+    talk.wait_replies(message)
+    (reply,) = talk.slack.workspace.thread(ECHO, message.ts)
+    told = envelope(our_own(reply) | {"app_id": None}) | {"authorizations": []}
+
+    talk.deliver(signed(EVENTS, json.dumps(told).encode()))
+
+    assert talk.fates(ECHO)[-1] == ("bot", "dropped", "own")
+    assert len(talk.asked(message)) == 1
 
 
 def test_a_bot_gives_no_commands_where_it_may_speak(talk: Talk) -> None:

@@ -38,7 +38,7 @@ from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
 
 if TYPE_CHECKING:
-    from services.inbound.reconcile import Reconciler
+    from services.inbound.reconciler import Reconciler
 
 # A store that hangs holds every thread for as long as its client repeats: some 12 s for one answer.
 STUCK_GRACES = 3.0
@@ -151,7 +151,8 @@ class WorkerEngine(Engine):
         if self.settings.github.unreconciled:
             return None
         from services.channels.github.deliveries import HookDeliveries
-        from services.inbound.reconcile import Reconcile, Reconciler
+        from services.inbound.reconcile import Reconcile
+        from services.inbound.reconciler import Reconciler
 
         deliveries = HookDeliveries(self.accounts.github())
         return Reconciler(

@@ -8,7 +8,7 @@ from deploy.cli.server import Failed, Server
 from services.sessions.reconciling import Reconciled
 
 _PATH = "/api/inbound/reconcile"
-# A look takes a minute at most, and one may be under way.
+# A look takes a minute at most, and one may be under way, or the turn of one that died.
 _PATIENCE_S = 150.0
 _POLL_S = 0.3
 
@@ -30,5 +30,6 @@ def _told(state: Reconciled) -> str:
     if state.error and not state.taken:
         raise Failed(f"GitHub was not asked for all of it: {state.error}")
     refused = f", {state.refused} can not be read" if state.refused else ""
+    left = f", {state.left} not to be had yet" if state.left else ""
     rest = f"; the rest comes with the next look ({state.error})" if state.error else ""
-    return f"GitHub could not deliver {state.found}: {state.taken} taken in{refused}{rest}"
+    return f"GitHub could not deliver {state.found}: {state.taken} taken in{refused}{left}{rest}"

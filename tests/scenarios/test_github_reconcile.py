@@ -8,7 +8,7 @@ import pytest
 
 from services.sessions.reconciling import Reconciled
 from tests.fakes.github_hooks import Hooks
-from tests.fakes.github_server import BadGateway, GitHubServer, Refuse
+from tests.fakes.github_server import BadGateway, GitHubServer, Refuse, secondary_limit
 from tests.fakes.github_world import Issue, Repository
 from tests.scenarios.cli_calls import Ended, Shell
 from tests.scenarios.github_talk import SECRET, Talk, environment
@@ -134,19 +134,35 @@ def test_who_can_not_ask_says_so_and_goes_on_later(
     talk.wait_answers(issue)
 
 
-def test_a_look_that_ends_early_goes_on_where_it_ended(
+def test_what_github_does_not_hand_over_holds_back_nothing_else(
     talk: Talk, platform: Platform, server: GitHubServer
 ) -> None:
     first, second = talk.issue(), talk.issue()
     lost(talk, first)
     lost(talk, second)
-    server.will(BadGateway(), method="GET", ending=f"/deliveries/{talk.world.delivered[-1].id}")
+    server.will(BadGateway(), method="GET", ending=f"/deliveries/{talk.world.delivered[-2].id}")
 
-    assert "the rest comes with the next look" in audit(platform).err
-    assert "1 taken in" in audit(platform).err
+    assert "GitHub could not deliver 2: 1 taken in, 1 not to be had yet" in audit(platform).err
+    talk.wait_answers(second)
+    assert (look(platform).error, look(platform).left) == ("", 1)
+    assert "GitHub could not deliver 1: 1 taken in" in audit(platform).err
 
     talk.wait_answers(first)
-    talk.wait_answers(second)
-    state = look(platform)
-    assert state.error == ""
-    assert state.until == state.looked_at
+    assert look(platform).left == 0
+
+
+def test_a_look_that_ends_early_goes_on_where_it_ended(
+    talk: Talk, platform: Platform, server: GitHubServer
+) -> None:
+    issues = [talk.issue() for _ in range(2)]
+    for each in issues:
+        lost(talk, each)
+    limit = secondary_limit(retry_after_s=1)
+    server.will(limit, method="GET", ending=f"/deliveries/{talk.world.delivered[-1].id}")
+
+    assert "the rest comes with the next look (http_403)" in audit(platform).err
+    wait_until(lambda: "1 taken in" in audit(platform).err)
+
+    for each in issues:
+        talk.wait_answers(each)
+    assert look(platform).error == ""

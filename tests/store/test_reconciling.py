@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
+from services.channels.contract import Sending
 from services.errors import TurnwrightError, Unavailable
-from services.inbound.reconcile import EVERY_S, Reconciler, Stop
+from services.inbound.reconciler import EVERY_S, Reconciler
 from services.sessions.reconciling import Reconciled, Reconciling
 from services.sessions.values import WrongState
+from tests.fakes.store_servers import Console
 from tests.fakes.store_stage import Stage
 
 
@@ -17,21 +22,27 @@ class Host:
     def __init__(self, stage: Stage) -> None:
         self.now_s = 1_000_000.0
         self.looks: list[Reconciled] = []
+        self.rests: list[bytes] = []
         self.fails = False
         self.reconciling = Reconciling(stage.store, stage.keys)
-        self.reconciler = Reconciler(self._look, self.reconciling, failed=_never, wall_s=lambda: self.now_s)
+        self.reconciler = Reconciler(
+            self._look, self.reconciling, failed=_never, now_ms=lambda: int(self.now_s * 1000)
+        )
 
     def round(self) -> int:
         """How often it looked so far."""
         self.reconciler.round()
         return len(self.looks)
 
-    def _look(self, before: Reconciled, stop: Stop) -> Reconciled:
+    def _look(
+        self, before: Reconciled, rest: bytes, *, sending: Sending, keep: Callable[[], None]
+    ) -> tuple[Reconciled, bytes]:
         self.looks.append(before)
+        self.rests.append(rest)
         if self.fails:
             raise Unavailable("the log store does not answer")
-        now_ms = int(self.now_s * 1000)
-        return Reconciled(answered=before.asked, looked_at=now_ms, until=now_ms, taken=1)
+        keep()
+        return Reconciled(until=int(self.now_s * 1000), taken=1), b"of look %d" % len(self.looks)
 
 
 def _never(error: TurnwrightError) -> None:
@@ -60,11 +71,47 @@ def test_of_several_hosts_one_looks(stage: Stage) -> None:
 
 def test_who_looks_keeps_others_from_it(stage: Stage) -> None:
     host = Host(stage)
-    assert host.reconciling.take_turn(lasts_s=60)
+    turn = host.reconciling.turn()
+    assert turn.take()
 
     assert host.round() == 0
-    host.reconciling.leave_turn()
+    turn.leave()
     assert host.round() == 1
+
+
+def test_who_died_in_a_look_keeps_others_from_it_for_half_a_minute(stage: Stage, bare: Console) -> None:
+    assert Host(stage).reconciling.turn().take()
+
+    assert 0 < bare.execute_command("TTL", stage.keys.reconciling) <= 30
+
+
+def test_nobody_ends_the_turn_of_another(stage: Stage) -> None:
+    reconciling = Host(stage).reconciling
+    late, next_one = reconciling.turn(), reconciling.turn()
+    assert late.take()
+    stage.store.client.delete(stage.keys.reconciling)
+    assert next_one.take()
+
+    late.keep()
+    late.leave()
+
+    assert not reconciling.turn().take()
+
+
+def test_what_a_look_leaves_is_there_for_the_next(stage: Stage) -> None:
+    first, second = Host(stage), Host(stage)
+    first.round()
+    second.now_s += EVERY_S
+
+    second.round()
+
+    assert (first.rests, second.rests) == ([b""], [b"of look 1"])
+
+
+def test_clocks_of_hosts_do_not_matter(stage: Stage) -> None:
+    reconciling = Host(stage).reconciling
+
+    assert abs(reconciling.now_ms() - time.time() * 1000) < 60_000
 
 
 def test_who_asks_need_not_wait_for_it_to_be_time(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from services.channels.contract import DeliveryError
 from services.channels.github.deliveries import HookDeliveries, Tried
 from services.channels.github.events import Inbound, read
 from tests.fakes.github_hooks import Hooks
-from tests.fakes.github_server import BadGateway, GitHubServer
+from tests.fakes.github_server import BadGateway, GitHubServer, Well
 from tests.fakes.github_stand import GitHubStage, api_of
 from tests.fakes.github_world import Delivered
 
@@ -39,7 +39,7 @@ def test_what_was_never_seen_comes_oldest_first(stage: GitHubStage, hooks: Hooks
 
     found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: tried.guid == told[2].guid)
 
-    assert found.is_complete
+    assert not found.cursor
     assert [each.guid for each in found.deliveries] == [told[n].guid for n in (0, 1, 3, 4)]
 
 
@@ -91,7 +91,7 @@ def test_it_goes_back_no_further_than_asked(stage: GitHubStage, hooks: Hooks) ->
 
     found = HookDeliveries(stage.api).unseen(datetime.fromtimestamp(now - 60, UTC), lambda tried: False)
 
-    assert found.is_complete
+    assert not found.cursor
     assert [each.guid for each in found.deliveries] == [fresh.guid]
     assert len(stage.server.to("GET", "/deliveries")) == 1
 
@@ -105,13 +105,29 @@ def test_many_are_read_page_by_page(stage: GitHubStage, hooks: Hooks) -> None:
     assert len(stage.server.to("GET", "/deliveries")) == 3
 
 
-def test_what_is_too_much_says_that_it_is_not_all(stage: GitHubStage, hooks: Hooks) -> None:
-    told = [say(stage, hooks).guid for _ in range(8)]
+def test_what_is_too_much_says_where_to_go_on(stage: GitHubStage, hooks: Hooks) -> None:
+    told = [say(stage, hooks).guid for _ in range(230)]
+    log = HookDeliveries(stage.api)
 
-    found = HookDeliveries(stage.api).unseen(BEGINNING, lambda tried: False, most=5)
+    first = log.unseen(BEGINNING, lambda tried: False, most=150)
+    then = log.unseen(BEGINNING, lambda tried: False, cursor=first.cursor)
 
-    assert not found.is_complete
-    assert [each.guid for each in found.deliveries] == told[3:]
+    assert [each.guid for each in first.deliveries] == told[30:]
+    assert [each.guid for each in then.deliveries] == told[:30]
+    assert not then.cursor
+
+
+def test_a_walk_that_breaks_off_says_where_to_go_on(stage: GitHubStage, hooks: Hooks) -> None:
+    told = [say(stage, hooks).guid for _ in range(130)]
+    log = HookDeliveries(stage.api)
+    stage.server.will(Well(), BadGateway(), method="GET", ending="/deliveries")
+
+    first = log.unseen(BEGINNING, lambda tried: False)
+    then = log.unseen(BEGINNING, lambda tried: False, cursor=first.cursor)
+
+    assert first.error is not None
+    assert first.error.code == "http_502"
+    assert [each.guid for each in (*then.deliveries, *first.deliveries)] == told
 
 
 def test_what_github_keeps_no_longer_is_gone(stage: GitHubStage, hooks: Hooks) -> None:

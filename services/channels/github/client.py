@@ -72,7 +72,11 @@ class Client:
         while page is not None:
             answer = self.ask(page, authority, within)
             yield answer
-            page = next_page(page, answer.headers.get("link", ""), base=self._base)
+            page = self.after(page, answer)
+
+    def after(self, page: Ask, answer: Answer) -> Ask | None:
+        """The request for the page behind the one that `page` was answered with; None at the end."""
+        return next_page(page, answer.headers.get("link", ""), base=self._base)
 
     def close(self) -> None:
         """Close idle connections; asking later opens new ones."""

@@ -5,7 +5,7 @@ Source: https://docs.github.com/en/rest/apps/webhooks
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -20,6 +20,8 @@ PER_PAGE = "100"
 TIMEOUT_S = 30.0
 # GitHub keeps three days; a busy app that was away for a day has this many.
 MOST = 20_000
+# What one look takes home: what is left behind it, the next one finds.
+MOST_UNSEEN = 500
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -37,10 +39,16 @@ class Tried(msgspec.Struct, frozen=True):
 
 
 class Unseen(msgspec.Struct, frozen=True, kw_only=True):
-    """What was never seen here, oldest first, one for each GUID. `is_complete`: up to the time that was asked for."""
+    """What was never seen here, oldest first, one for each GUID.
+
+    `newest` is when GitHub delivered last, by its own clock. `cursor` is where to go on, empty once everything was
+    walked through; `error` says why the walk ended before, None for one that was long enough.
+    """
 
     deliveries: tuple[Tried, ...]
-    is_complete: bool
+    newest: datetime | None = None
+    cursor: str = ""
+    error: DeliveryError | None = None
 
 
 class Missed(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,32 +92,31 @@ class HookDeliveries:
         since: datetime,
         is_seen: Callable[[Tried], bool],
         *,
-        within: Within | None = None,
+        page_within: Callable[[], Within] = lambda: Within(TIMEOUT_S),
+        cursor: str = "",
         most: int = MOST,
     ) -> Unseen:
-        """Walk from the newest delivery back to `since`, and keep what `is_seen` does not know.
+        """Walk from the newest delivery, or from `cursor`, back to `since`, and keep what `is_seen` does not know.
 
-        Raises: DeliveryError.
+        Each page is asked for within its `page_within`. Raises: DeliveryError: nothing was walked through.
         """
-        within = within or Within(TIMEOUT_S)
-        found: dict[str, Tried] = {}
-        asked: set[str] = set()
-        ask = Ask(path="/app/hook/deliveries", query=(("per_page", PER_PAGE),))
-        for answer in self._api.client.pages(ask, self._app(), within):
-            for each in answer.read(list[Tried]):
-                if each.delivered_at < since:
-                    return _unseen(found, is_complete=True)
-                if len(asked) >= most:
-                    return _unseen(found, is_complete=False)
-                if each.guid not in asked:
-                    asked.add(each.guid)
-                    if is_seen(each):
-                        continue
-                    found[each.guid] = each
-                elif each.guid in found:
-                    # Delivered before already: the older one tells when it happened.
-                    found[each.guid] = each
-        return _unseen(found, is_complete=True)
+        walk = _Walk(since, is_seen, most=most)
+        query = (("per_page", PER_PAGE), *((("cursor", cursor),) if cursor else ()))
+        page: Ask | None = Ask(path="/app/hook/deliveries", query=query)
+        while page is not None:
+            try:
+                answer = self._api.client.ask(page, self._app(), page_within())
+                is_over = walk.take(answer.read(list[Tried]))
+            except DeliveryError as error:
+                if walk.newest is None:
+                    raise
+                return walk.ended(page, error)
+            if is_over:
+                return walk.ended()
+            page = self._api.client.after(page, answer)
+            if page is not None and walk.is_long:
+                return walk.ended(page)
+        return walk.ended()
 
     def fetch(self, delivery: Tried, *, within: Within | None = None) -> Missed:
         """One delivery with what was sent. Raises: DeliveryError, `gone` when GitHub keeps it no longer."""
@@ -134,6 +141,39 @@ class HookDeliveries:
         return app
 
 
-def _unseen(found: dict[str, Tried], *, is_complete: bool) -> Unseen:
-    oldest_first = sorted(found.values(), key=lambda each: (each.delivered_at, each.id))
-    return Unseen(deliveries=tuple(oldest_first), is_complete=is_complete)
+class _Walk:
+    """Page after page, from the newest to the oldest."""
+
+    def __init__(self, since: datetime, is_seen: Callable[[Tried], bool], *, most: int) -> None:
+        self._since, self._is_seen, self._most = since, is_seen, most
+        self._asked: set[str] = set()
+        self._found: dict[str, Tried] = {}
+        self.newest: datetime | None = None
+
+    @property
+    def is_long(self) -> bool:
+        return len(self._asked) >= self._most or len(self._found) >= MOST_UNSEEN
+
+    def take(self, page: Sequence[Tried]) -> bool:
+        """Whether the end was reached."""
+        for each in page:
+            self.newest = self.newest or each.delivered_at
+            if each.delivered_at < self._since:
+                return True
+            if each.guid not in self._asked:
+                self._asked.add(each.guid)
+                if not self._is_seen(each):
+                    self._found[each.guid] = each
+            elif each.guid in self._found:
+                # Delivered before already: the older one tells when it happened.
+                self._found[each.guid] = each
+        return False
+
+    def ended(self, page: Ask | None = None, error: DeliveryError | None = None) -> Unseen:
+        """What was found before `page`."""
+        return Unseen(
+            deliveries=tuple(sorted(self._found.values(), key=lambda each: (each.delivered_at, each.id))),
+            newest=self.newest,
+            cursor=dict(page.query).get("cursor", "") if page else "",
+            error=error,
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
@@ -18,6 +19,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 if TYPE_CHECKING:
+    from gunicorn.http.message import Request
     from typing_extensions import Buffer
 
 HEAD_LIMIT = 65_536
@@ -103,6 +105,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes n
             with suppress(OSError):
                 conn.sock.flush()
 
+    def handle_request(self, req: Request, conn: _Connection) -> bool:
+        """Answer one request; whether another may follow on its connection."""
+        conn.sock.leave_body = req.force_close
+        return bool(super().handle_request(req, conn))
+
     def finish_request(self, conn: _Connection, fs: object) -> None:
         """Keep or close the connection of a request that was served."""
         self._served.discard(conn)
@@ -152,6 +159,8 @@ class _PatientSocket(socket.socket):
     pause_s = PatientWorker.pause_s
     # However often a byte of it comes, a body is there by then (monotonic seconds).
     reads_until: float | None = None
+    # Says that nobody will read on in the body of the request that is served: the connection ends with its answer.
+    leave_body: Callable[[], None]
     _head = b""
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:

@@ -70,10 +70,7 @@ def _leave_unread_body(response: Response) -> Response:
     connection = _connection()
     if connection is not None and has_body() and not g.get("has_read_body", False):
         response.headers["Connection"] = "close"
-        _stop_reading(connection)
+        # Our server's own; gunicorn believes no header of an application. Where the body ends is unknown here,
+        # and what came of it later would be taken for the next request.
+        getattr(connection, "leave_body", lambda: None)()
     return response
-
-
-def _stop_reading(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)

@@ -180,6 +180,21 @@ def test_requests_sent_at_once_are_answered_one_after_the_other(address: Path) -
     assert answers.count(b"HTTP/1.1 200") == 3
 
 
+@pytest.mark.parametrize("stranger", ["/api/prompts", "/nowhere"])
+def test_what_follows_of_a_body_that_was_left_unread_is_never_a_request(address: Path, stranger: str) -> None:
+    hidden = _request("GET", "/healthz")
+    with _open(address, _request("POST", stranger, f"Content-Length: {len(hidden)}")) as connection:
+        refused = HTTPResponse(connection)
+        refused.begin()
+        refused.read()
+        with suppress(OSError):
+            connection.sendall(hidden)
+
+        assert (refused.status, refused.getheader("Connection")) == (401, "close")
+        with suppress(ConnectionError):
+            assert connection.recv(4096) == b""
+
+
 def test_a_caller_who_reads_gets_a_large_answer_whole(address: Path) -> None:
     with _open(address, _request("GET", "/large", "Connection: close")) as connection:
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))

@@ -2,7 +2,8 @@
 
 VENV ?= .venv
 BIN = $(VENV)/bin
-PYTEST_ARGS ?= -n auto --dist loadfile
+# Files in the order they are collected in (tests/conftest.py), not those with the most tests first.
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 PACKAGES = services tasks web deploy turnwright tests
 
 .PHONY: up demo test check bench kill-test install install-dev lock

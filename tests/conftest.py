@@ -1,4 +1,7 @@
-"""Fixtures every ring may use: a real store server per session, an empty key space per test."""
+"""Fixtures every ring may use: a real store server per session, an empty key space per test.
+
+And in which order the rings run: those that wait much and calculate little come first.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,20 @@ import pytest
 from services.streams.keys import Keys
 from services.telemetry.context import work_for
 from tests.fakes.store_servers import GIVEN, SERVERS, serve, wipe
+
+# A file is worked off by one process. Those that take long must not be what is left over at the end.
+SLOW_FIRST = ("tests/chaos/", "tests/worker/", "tests/benchmarks/", "tests/scenarios/", "tests/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow rings run first, each in its own order."""
+    items.sort(key=lambda item: next(n for n, ring in enumerate(SLOW_FIRST) if item.nodeid.startswith(ring)))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`: two processes more than there are cores, because half of the time tests wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session", params=SERVERS)

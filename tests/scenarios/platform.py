@@ -309,7 +309,8 @@ def running_platform(folder: Path, setup: Setup) -> Iterator[Platform]:
         yield platform
         vendor.release()
         wait_until(lambda: platform.gauge("turnwright_due") == 0)
-        assert assert_refolds(platform.log_store.url, BUILT_IN) > 0
+        # Nothing was said where only refusals were tested, or one process got nothing else of a module.
+        assert assert_refolds(platform.log_store.url, BUILT_IN) > 0 or not vendor.requests
     assert "Traceback" not in platform.logs(), platform.logs()
     for recorded in vendor.requests:
         assert_sendable(recorded.asked.messages)

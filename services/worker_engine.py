@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from services.channels.ends import Ends
 from services.channels.registry import channels_of, signs_of
+from services.channels.shown import Shown
 from services.channels.working import Working
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
@@ -85,6 +87,7 @@ class WorkerEngine(Engine):
             spans=ToolSpans(self._spans, settings.trace_content),
         )
         self._observer = Observer(self.telemetry.tracer, self.telemetry.counters)
+        self._ends = Ends(Shown(self.store, self.keys), gave_up=self._sign_left)
         self._working = self._working_in_threads()
         self._reconciler = self._reconciler_of_github()
         self.llm = self._llm()
@@ -145,7 +148,11 @@ class WorkerEngine(Engine):
 
     def _working_in_threads(self) -> Working | None:
         signs = signs_of(self.settings, self.config, self.accounts)
-        return Working(self.log, signs) if signs else None
+        return Working(self.log, signs, self._ends) if signs else None
+
+    def _sign_left(self, session: str, channel: str, code: str) -> None:
+        self.telemetry.counters.add("turnwright_signs_left_total", channel)
+        self.logger.warning("sign_left_behind", session=session, code=code)
 
     def _reconciler_of_github(self) -> Reconciler | None:
         if self.settings.github.unreconciled:
@@ -177,7 +184,7 @@ class WorkerEngine(Engine):
         outward = Deliveries(
             self.log,
             self.running,
-            channels_of(self.settings, self.store, self.keys, self.accounts, self.channels),
+            channels_of(self.settings, self.store, self.keys, self.accounts, self.channels, ends=self._ends),
             terms=terms,
             may_start=self._may_start,
             faults=self.faults,

@@ -90,6 +90,12 @@ class Sending(Protocol):
         """Whether somebody stopped this attempt: an error that follows is then `cancelled`."""
 
 
+class Answering(Protocol):
+    """What is done with an answer that is there, before its delivery counts as done. Raises nothing."""
+
+    def __call__(self, letter: Letter, sending: Sending) -> None: ...
+
+
 class Channel(Protocol):
     """An outside system. One instance serves many threads.
 

@@ -1,7 +1,8 @@
 """Shows in threads that their turns run: beside the turn, by a thread of this process, as well as it goes.
 
-Nothing is stored. What is shown is read from the log each time, so it does not matter how often or how late that is;
-the end is part of the answer's delivery (by the channel); only where nothing was delivered it is shown here.
+What is shown is read from the log each time, so it does not matter how often or how late that is. The end is part of
+the answer's delivery (`ends`); here signs end where nothing was delivered, where that failed, and where whoever
+showed them died: each is written down (`shown`) before it is shown.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from services.channels.brief import Brief
-from services.channels.contract import DeliveryError, Sending
+from services.channels.contract import DeliveryError, DeliveryErrorKind
+from services.channels.ends import Ends
+from services.channels.shown import LOOK_S, SHOWING_S, Sign
+from services.channels.signs import Doing, Signs, Turn
 from services.errors import TurnwrightError
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.near import Past, newest_first
@@ -28,6 +32,13 @@ FAR = 200
 TIMEOUT_S = 5.0
 # How often a sign that is there is changed.
 CHANGE_S = 5.0
+# How often is looked for signs that nobody else takes back, and how many of them are looked after then.
+POLL_S = 5.0
+TAKEN = 20
+# Nothing can be shown after these.
+_NOT_SHOWN: frozenset[DeliveryErrorKind] = frozenset(
+    {"not_sent", "rejected", "overloaded", "gone", "refused"}
+)
 _ENDING = frozenset({"reply.uncertain", "reply.failed"})
 _DOING: dict[str, Doing] = {
     "llm.requested": "model",
@@ -35,39 +46,6 @@ _DOING: dict[str, Doing] = {
     "llm.attempt_failed": "retry",
     "tool.requested": "tool",
 }
-
-Doing = Literal["", "model", "retry", "tool"]
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """The turn that a session is at, or was at last; `said` is the first of its inputs.
-
-    `began_at` is epoch milliseconds, of a turn that does not run any more too. `is_change`: what it does now is no
-    reason to show more than a change of what is shown already.
-    """
-
-    session: StreamId
-    said: InputReceived
-    is_running: bool
-    began_at: int
-    doing: Doing = ""
-    is_change: bool = False
-
-
-class Signs(Protocol):
-    """How one channel shows it. `after_s` is how long a turn has run then; `follows`: steps of the turn show too.
-
-    Both raise DeliveryError, and do nothing for what did not come through their channel.
-    """
-
-    after_s: float
-    follows: bool
-
-    def show(self, turn: Turn, sending: Sending, *, timeout_s: float) -> None:
-        """Show that it runs, or what it does. May be repeated."""
-
-    def end(self, turn: Turn, sending: Sending, *, timeout_s: float) -> None:
-        """Take back what may be shown. May be repeated."""
 
 
 class Committed(Protocol):
@@ -92,9 +70,17 @@ class Working:
     """Looks after the threads whose sessions begin with a key of `signs`. `clock` is monotonic seconds."""
 
     def __init__(
-        self, log: Past, signs: Mapping[str, Signs], *, clock: Callable[[], float] = time.monotonic
+        self,
+        log: Past,
+        signs: Mapping[str, Signs],
+        ends: Ends,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        poll_s: float = POLL_S,
     ) -> None:
         self._log, self._signs, self._prefixes, self._clock = log, signs, tuple(signs), clock
+        self._ends, self._shown, self._poll_s = ends, ends.shown, poll_s
+        self._polls_at = clock() + poll_s
         self._wanted: dict[StreamId, _Wanted] = {}
         self._changed = threading.Condition()
         self._sending = Brief()
@@ -116,7 +102,7 @@ class Working:
         """Hear of a commit. Neither blocks nor raises."""
         if not done.stream.startswith(self._prefixes):
             return
-        signs = next(each for prefix, each in self._signs.items() if done.stream.startswith(prefix))
+        signs = self._signs_of(done.stream)
         types = {one.type for one in done.written}
         # What was delivered ended its status itself.
         ends, began = bool(types & _ENDING), "turn.started" in types
@@ -127,45 +113,105 @@ class Working:
         with self._changed:
             before = self._wanted.get(done.stream)
             if before is not None:
+                # A step of a turn that is not shown yet is no reason to show it sooner.
+                due = before.due if before.began and not (ends or began) else min(due, before.due)
                 began, ends = began or before.began, ends or before.ends
-                due = min(due, before.due)
             elif len(self._wanted) >= MOST:
                 return
             self._wanted[done.stream] = _Wanted(signs, due, began, ends)
             self._changed.notify()
 
+    def look(self) -> None:
+        """Look after signs that nobody took back so far. Raises: TurnwrightError; DeliveryError (cancelled)."""
+        for name, sign in self._shown.take(TAKEN):
+            if sign.session.startswith(self._prefixes):
+                self._look_after(name, sign)
+
     def _run(self) -> None:
-        while (task := self._next()) is not None:
+        while not self._sending.is_cancelled():
+            task = self._next()
             try:
-                self._show(*task)
+                if task is not None:
+                    self._show(*task)
+                elif not self._sending.is_cancelled():
+                    self.look()
             except (DeliveryError, TurnwrightError):
-                # Nobody waits for it, and the next turn shows it again.
+                # Nobody waits for it, the next turn shows it again, and what is to be ended is written down.
                 continue
 
     def _next(self) -> tuple[StreamId, _Wanted] | None:
+        """What is to be shown now; None when it is time to look after what was shown."""
         with self._changed:
             while not self._sending.is_cancelled():
+                now = self._clock()
+                if self._polls_at <= now:
+                    self._polls_at = now + self._poll_s
+                    return None
                 stream = min(self._wanted, key=lambda one: self._wanted[one].due, default=None)
-                if stream is None:
-                    self._changed.wait()
-                elif (left_s := self._wanted[stream].due - self._clock()) > 0:
-                    self._changed.wait(left_s)
-                else:
+                due = self._polls_at if stream is None else self._wanted[stream].due
+                if stream is not None and due <= now:
                     return stream, self._wanted.pop(stream)
+                self._changed.wait(min(due, self._polls_at) - now)
             return None
 
     def _show(self, stream: StreamId, wanted: _Wanted) -> None:
-        turn, signs, ends = self._turn(stream), wanted.signs, wanted.ends
+        turn = self._turn(stream)
         if turn is None:
             return
         if turn.is_running:
-            change = msgspec.structs.replace(turn, is_change=not wanted.began)
+            self._show_turn(turn, wanted.signs, is_change=not wanted.began)
+        elif wanted.ends:
+            self._end(turn, wanted.signs)
+
+    def _show_turn(self, turn: Turn, signs: Signs, *, is_change: bool = False) -> None:
+        name, sign = signs.name(turn), Sign.of(turn)
+        if not name:
+            return
+        before: Sign | None = None
+        if not is_change:
+            before = self._shown.find(turn.session, name)
+            # Written down before it can be there.
+            self._shown.keep(name, Sign.of(turn, is_showing=True), look_in_s=SHOWING_S)
+        try:
+            change = msgspec.structs.replace(turn, is_change=is_change)
             signs.show(change, self._sending, timeout_s=TIMEOUT_S)
-            # Its answer may have been there first: then nobody else takes the sign back.
-            later = self._turn(stream)
-            ends = later is None or not later.is_running
-        if ends:
-            signs.end(turn, self._sending, timeout_s=TIMEOUT_S)
+        except DeliveryError as error:
+            if not is_change and error.kind in _NOT_SHOWN:
+                self._take_out(turn.session, name, before)
+            raise
+        if not is_change:
+            self._shown.keep(name, sign, look_in_s=LOOK_S)
+        # Its answer may have been there first: then nobody else takes the sign back.
+        later = self._turn(turn.session)
+        if later is None or not later.is_running or signs.name(later) != name:
+            self._end(turn, signs)
+
+    def _take_out(self, session: StreamId, name: str, before: Sign | None) -> None:
+        """Nothing was shown, but for what was there `before`."""
+        if before is None:
+            self._shown.gone(session, name)
+        else:
+            self._shown.keep(name, before, look_in_s=LOOK_S)
+
+    def _look_after(self, name: str, sign: Sign) -> None:
+        signs, now = self._signs_of(StreamId(sign.session)), self._turn(StreamId(sign.session))
+        is_running = now is not None and now.is_running
+        if now is not None and is_running and signs.name(now) == name:
+            self._shown.keep(name, Sign.of(now), look_in_s=LOOK_S)
+            return
+        if sign.is_showing:
+            # Nobody is at it any more.
+            self._shown.keep(name, msgspec.structs.replace(sign, is_showing=False), look_in_s=LOOK_S)
+        self._end(sign.turn(), signs)
+        if now is not None and is_running:
+            # What was taken back may have been shown of that turn.
+            self._show_turn(now, signs, is_change=signs.follows)
+
+    def _end(self, turn: Turn, signs: Signs) -> None:
+        self._ends.end(signs, turn, self._sending, timeout_s=TIMEOUT_S)
+
+    def _signs_of(self, stream: StreamId) -> Signs:
+        return next(each for prefix, each in self._signs.items() if stream.startswith(prefix))
 
     def _turn(self, stream: StreamId) -> Turn | None:
         doing: Doing = ""

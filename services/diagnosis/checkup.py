@@ -14,6 +14,7 @@ import msgspec
 
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.channels.installed import Installed
+from services.channels.shown import Shown
 from services.config import Config, load_config
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.channels import channel_states
@@ -59,6 +60,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
         yield from check_backlog(store, _keys(settings, store))
+        yield from check_signs(store, _keys(settings, store))
         yield from _callbacks(settings, store)
         store.close()
     yield from _broker(settings, advice)
@@ -202,6 +204,17 @@ def check_backlog(store: Store, keys: Keys) -> Iterator[Finding]:
             " `turnwright inbound --state pending` says why"
         )
         yield Finding(part="inbound", state="warning", text=text)
+
+
+def check_signs(store: Store, keys: Keys) -> Iterator[Finding]:
+    """Whether threads show turns that do not run any more. Raises: Unavailable."""
+    count = Shown(store, keys).failing()
+    if count:
+        text = (
+            f"{count} thread(s) show a turn that is over, as that can not be taken back right now: it is tried again;"
+            " turnwright_signs_left_total counts what was given up"
+        )
+        yield Finding(part="signs", state="warning", text=text)
 
 
 def _callbacks(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -119,6 +119,14 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set: stream -> last append."""
         return self._at("recent", shard)
 
+    def signs(self, shard: int) -> str:
+        """Hash: sign -> what is known of one that may be shown in a thread."""
+        return self._at("signs", shard)
+
+    def signs_due(self, shard: int) -> str:
+        """Sorted set: sign -> when somebody looks whether it is to be taken back."""
+        return self._at("signs-due", shard)
+
     @property
     def workers(self) -> str:
         """Hash: incarnation -> heartbeat document."""

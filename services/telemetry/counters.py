@@ -35,6 +35,9 @@ CATALOGUE: Mapping[str, Known] = {
     "turnwright_deliveries_total": Known("Replies by how they ended.", ("outcome",)),
     "turnwright_inbound_total": Known("Webhooks by sender and what was done.", ("source", "outcome")),
     "turnwright_inbound_settled_total": Known("Deliveries by what became of them.", ("state",)),
+    "turnwright_signs_left_total": Known(
+        "Signs that a turn runs which stay in a thread, as taking them back failed too often.", ("channel",)
+    ),
     "turnwright_spool_total": Known("Webhooks kept on a host while the store was away.", ("outcome",)),
     "turnwright_takes_total": Known("Members of due sets taken or claimed for work.", ("kind",)),
     "turnwright_hints_total": Known("Hints sent to the broker.", ("kind",)),

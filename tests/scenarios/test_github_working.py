@@ -71,6 +71,24 @@ def test_the_worker_that_goes_on_after_another_died_takes_it_back(talk: Talk, pl
     wait_until(lambda: not shown(issue))
 
 
+def test_what_can_not_be_taken_back_with_the_answer_is_later(
+    talk: Talk, platform: Platform, server: GitHubServer
+) -> None:
+    issue = talk.issue()
+    gate = platform.vendor.hold(talk.session(issue).id)
+    talk.say(issue)
+    wait_until(lambda: shown(issue) == [WORKING])
+    [sign] = [each for each in issue.comments if each.body.startswith("I am working")]
+    server.will(*[BadGateway()] * 4, method="DELETE", ending=f"/issues/comments/{sign.id}")
+
+    gate.open()
+
+    [answer] = talk.wait_answers(issue)
+    assert "hello there" in answer
+    wait_until(lambda: not shown(issue), within_s=40)
+    assert len(server.to("DELETE", f"/issues/comments/{sign.id}")) == 5
+
+
 def test_what_can_not_be_shown_is_in_nobodys_way(
     talk: Talk, platform: Platform, server: GitHubServer
 ) -> None:

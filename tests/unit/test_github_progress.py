@@ -1,4 +1,4 @@
-"""Signs of life: a reaction, and one comment that is edited in place; losing them harms nobody."""
+"""Signs of life: a reaction, and one comment that is edited in place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.channels.contract import DeliveryError
 from services.channels.github.events import Inbound, read
 from services.channels.github.markers import Mark, marked
 from services.channels.github.progress import Progress
@@ -25,8 +26,8 @@ def stage() -> Iterator[GitHubStage]:
         yield GitHubStage(server)
 
 
-def show(stage: GitHubStage, progress: Progress, text: str) -> bool:
-    return progress.show(target_at(stage.repository, stage.issue), KEY, text, since_ms=0)
+def show(stage: GitHubStage, progress: Progress, text: str) -> None:
+    progress.show(target_at(stage.repository, stage.issue), KEY, text, since_ms=0)
 
 
 def inbound(delivered: Delivered) -> Inbound:
@@ -43,7 +44,8 @@ def react(stage: GitHubStage, delivered: Delivered) -> bool:
 def test_one_comment_is_edited_in_place(stage: GitHubStage) -> None:
     progress = Progress(stage.api)
 
-    assert all(show(stage, progress, text) for text in ("Reading", "Thinking", "Writing @bob"))
+    for text in ("Reading", "Thinking", "Writing @bob"):
+        show(stage, progress, text)
 
     assert stage.bodies() == [marked("Writing @\u200bbob", Mark(KEY, 1, 1))]
 
@@ -63,8 +65,8 @@ def test_one_that_was_deleted_is_made_anew(stage: GitHubStage) -> None:
     show(stage, progress, "Reading")
     stage.issue.comments.clear()
 
-    assert show(stage, progress, "Thinking")
-    assert show(stage, progress, "Writing")
+    show(stage, progress, "Thinking")
+    show(stage, progress, "Writing")
 
     assert len(stage.bodies()) == 1
 
@@ -73,19 +75,20 @@ def test_at_the_end_it_is_gone(stage: GitHubStage) -> None:
     progress, target = Progress(stage.api), target_at(stage.repository, stage.issue)
     show(stage, progress, "Reading")
 
-    assert progress.end(target, KEY, since_ms=0)
-    assert progress.end(target, KEY, since_ms=0)
+    progress.end(target, KEY, since_ms=0)
+    progress.end(target, KEY, since_ms=0)
 
     assert stage.bodies() == []
 
 
-def test_what_fails_is_lost_and_raises_nothing(stage: GitHubStage) -> None:
+def test_what_fails_says_so_and_the_next_one_shows_it(stage: GitHubStage) -> None:
     progress = Progress(stage.api)
     stage.server.will(BadGateway(), Lose())
 
-    assert not show(stage, progress, "Reading")
-    assert not show(stage, progress, "Thinking")
-    assert show(stage, progress, "Writing")
+    for text in ("Reading", "Thinking"):
+        with pytest.raises(DeliveryError):
+            show(stage, progress, text)
+    show(stage, progress, "Writing")
 
     assert len(stage.bodies()) == 1
 

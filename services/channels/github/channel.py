@@ -9,27 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.channels.contract import DeliveryError, Letter, Receipt, Sending
+from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
 from services.channels.github.api import API, Comment
 from services.channels.github.markers import Mark, mark_of, marked
 from services.channels.github.mentions import is_login
 from services.channels.github.parts import PART_LIMIT, parts_of
 from services.channels.github.target import SCHEME, BadAddress, Target, target_of
 from services.channels.github.within import Within
-from services.channels.github.working import GitHubSigns
 from services.channels.said import said
 
 # Our clock and GitHub's may differ by this much.
 SKEW_MS = 600_000
-# What taking back signs may cost an answer that is there already.
-SIGNS_S = 5.0
 # Of the time for an attempt, what looking may take: some is left to write what is missing.
 LOOK_SHARE = 0.6
 
 
 class GitHubChannel:
     """Writes through `api`. `login` is our name where GitHub does not tell it, `part_limit` the longest comment.
-    An answer takes back the `signs` that it is worked on.
+    `answered` takes back that an answer is worked on.
 
     `settle_ms`: what a dead process sent is in GitHub's lists by then.
     """
@@ -38,9 +35,9 @@ class GitHubChannel:
     settle_ms = 5_000
 
     def __init__(
-        self, api: API, *, login: str = "", part_limit: int = PART_LIMIT, signs: GitHubSigns | None = None
+        self, api: API, *, login: str = "", part_limit: int = PART_LIMIT, answered: Answering | None = None
     ) -> None:
-        self._api, self._signs = api, signs
+        self._api, self._answered = api, answered
         self._part_limit = part_limit
         self._login = login
 
@@ -63,7 +60,8 @@ class GitHubChannel:
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
             there.add(number)
-        self._end_signs(letter, sending)
+        if self._answered is not None:
+            self._answered(letter, sending)
         return Receipt(status=201)
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
@@ -75,17 +73,13 @@ class GitHubChannel:
         there = self._look(target, letter, Within(letter.timeout_s * LOOK_SHARE, sending))
         if len(there) < len(parts):
             return None
-        self._end_signs(letter, sending)
+        if self._answered is not None:
+            self._answered(letter, sending)
         return Receipt(status=201)
 
     def close(self) -> None:
         """Close idle connections; sending later opens new ones."""
         self._api.client.close()
-
-    def _end_signs(self, letter: Letter, sending: Sending) -> None:
-        """Before the delivery counts as done, so that whoever takes over from a dead process does it too."""
-        if self._signs is not None:
-            self._signs.answered(letter, sending, timeout_s=SIGNS_S)
 
     def _parts(self, letter: Letter) -> Sequence[str]:
         author = (letter.input.author or "").removeprefix("@").removeprefix(f"{SCHEME}:")

@@ -1,6 +1,6 @@
 """Signs of life while a turn runs: a reaction on what was said, and one comment that is edited in place.
 
-Nobody waits for them and nothing is kept of them: what is lost is lost, and the last one to write wins.
+Nobody waits for them, and the last one to write wins.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGES_LOOKED = 3
 
 
 class Progress:
-    """Shows what is going on. Every method answers whether it worked, and raises nothing. Serves many threads."""
+    """Shows what is going on. Serves many threads."""
 
     def __init__(self, api: API) -> None:
         self._api = api
@@ -33,7 +33,7 @@ class Progress:
         self._comments: OrderedDict[str, int] = OrderedDict()
 
     def received(self, inbound: Inbound, target: Target, *, content: Reaction = "eyes") -> bool:
-        """React to what was said. There is no reacting to a review as a whole."""
+        """React to what was said; answers whether it worked. There is no reacting to a review as a whole."""
         subject: Subject = "issue"
         if inbound.said:
             if inbound.kind == "pull_request_review":
@@ -55,29 +55,25 @@ class Progress:
         sending: Sending | None = None,
         timeout_s: float = TIMEOUT_S,
         is_change: bool = False,
-    ) -> bool:
+    ) -> None:
         """Show `text` in the comment of `key` (`[a-z0-9_-]`), made at `since_ms` (epoch) or later, or made now.
 
-        If it only `is_change`, none is made.
+        If it only `is_change`, none is made. Raises: DeliveryError.
         """
         within = Within(timeout_s, sending)
         body = marked(parts_of(text)[0], Mark(key, 1, 1))
-        try:
-            known = self._known(target, key, since_ms, within)
-            if known:
-                try:
-                    self._api.edit(target.repository, known, body, within)
-                    return True
-                except DeliveryError as error:
-                    if error.kind != "gone":
-                        raise
-                    self._remember(key, 0)
-            if not is_change:
-                # In a review too: a comment in its thread could not be edited in the same way.
-                self._remember(key, self._api.comment(_aside(target), body, within).id)
-        except DeliveryError:
-            return False
-        return True
+        known = self._known(target, key, since_ms, within)
+        if known:
+            try:
+                self._api.edit(target.repository, known, body, within)
+                return
+            except DeliveryError as error:
+                if error.kind != "gone":
+                    raise
+                self._remember(key, 0)
+        if not is_change:
+            # In a review too: a comment in its thread could not be edited in the same way.
+            self._remember(key, self._api.comment(_aside(target), body, within).id)
 
     def end(
         self,
@@ -87,20 +83,19 @@ class Progress:
         since_ms: int,
         sending: Sending | None = None,
         timeout_s: float = TIMEOUT_S,
-    ) -> bool:
-        """Delete the comments of `key`: one, or more if several processes began at the same moment."""
+    ) -> None:
+        """Delete the comments of `key`: one, or more if several processes began at the same moment.
+
+        Raises: DeliveryError.
+        """
         within = Within(timeout_s, sending)
         self._remember(key, 0)
-        try:
-            for id in list(self._found(target, key, since_ms, within)):
-                try:
-                    self._api.delete(target.repository, id, within)
-                except DeliveryError as error:
-                    if error.kind != "gone":
-                        raise
-        except DeliveryError as error:
-            return error.kind == "gone"
-        return True
+        for id in list(self._found(target, key, since_ms, within)):
+            try:
+                self._api.delete(target.repository, id, within)
+            except DeliveryError as error:
+                if error.kind != "gone":
+                    raise
 
     def _known(self, target: Target, key: str, since_ms: int, within: Within) -> int:
         """The comment's id, 0 when there is none: another process may have made it."""

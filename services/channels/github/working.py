@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 
-from services.channels.contract import Letter, Sending
+from services.channels.contract import Sending
 from services.channels.github.progress import Progress
 from services.channels.github.target import BadAddress, Target, target_of
-from services.channels.working import Doing, Turn
+from services.channels.signs import Doing, Turn
 
 AFTER_S = 20.0
 # What an earlier turn left behind is found too.
@@ -31,6 +31,10 @@ class GitHubSigns:
     def __init__(self, progress: Progress, namespace: str, *, after_s: float = AFTER_S) -> None:
         self._progress, self._namespace, self.after_s = progress, namespace, after_s
 
+    def name(self, turn: Turn) -> str:
+        """See `Signs`. A session has one comment, whichever of its turns runs."""
+        return turn.session if _target(turn.said.reply_to, turn.began_at) is not None else ""
+
     def show(self, turn: Turn, sending: Sending, *, timeout_s: float) -> None:
         """See `Signs`. A change only where something is shown already: two processes must not both begin."""
         target = _target(turn.said.reply_to, turn.began_at)
@@ -47,23 +51,14 @@ class GitHubSigns:
 
     def end(self, turn: Turn, sending: Sending, *, timeout_s: float) -> None:
         """See `Signs`."""
-        self._end(turn.session, turn.said.reply_to, turn.began_at, sending, timeout_s)
-
-    def answered(self, letter: Letter, sending: Sending, *, timeout_s: float) -> None:
-        """Take back what may be shown of the turn that `letter` answers. Raises nothing."""
-        began_at = letter.turn.started_at
-        # Of a turn that was short nothing is to be looked for.
-        if not letter.note and began_at and letter.queued_at - began_at >= self.after_s * 1000:
-            self._end(letter.session, letter.input.reply_to, began_at, sending, timeout_s)
-
-    def _end(
-        self, session: str, reply_to: str | None, began_at: int, sending: Sending, timeout_s: float
-    ) -> None:
-        target = _target(reply_to, began_at)
+        target = _target(turn.said.reply_to, turn.began_at)
         if target is not None:
-            since_ms = began_at - LOOKED_BACK_MS
             self._progress.end(
-                target, self._key(session), since_ms=since_ms, sending=sending, timeout_s=timeout_s
+                target,
+                self._key(turn.session),
+                since_ms=turn.began_at - LOOKED_BACK_MS,
+                sending=sending,
+                timeout_s=timeout_s,
             )
 
     def _key(self, session: str) -> str:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from services.channels.contract import DeliveryError, Letter, Receipt, Sending
+from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
 from services.channels.said import said
 from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
 from services.channels.slack.facts import Identity, identity_of
 from services.channels.slack.marks import mark, marked
-from services.channels.slack.status import WorkingStatus
 from services.channels.slack.text import escaped, parts, unpaged
 
 if TYPE_CHECKING:
@@ -25,15 +24,12 @@ if TYPE_CHECKING:
 
 # What a notification shows of a message that is made of blocks.
 PREVIEW = 300
-# An answer is not held up for longer by what only goes with it.
-STATUS_S = 3.0
-STATUS_TRIES = 3
 # Slack counts in ways it does not tell: what it will not take as markdown is said as plain text.
 _NOT_AS_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long"})
 
 
 class SlackChannel:
-    """Posts through `client`; with an answer the `status` of its thread ends.
+    """Posts through `client`; `answered` takes back that an answer is worked on.
 
     `settle_ms`: what a dead process sent is in the thread by then.
     """
@@ -41,8 +37,8 @@ class SlackChannel:
     name = "slack"
     settle_ms = 5_000
 
-    def __init__(self, client: SlackClient, status: WorkingStatus | None = None) -> None:
-        self._client, self._status = client, status or WorkingStatus(client)
+    def __init__(self, client: SlackClient, answered: Answering | None = None) -> None:
+        self._client, self._answered = client, answered
         self._us: Identity | None = None
 
     def send(self, letter: Letter, sending: Sending) -> Receipt:
@@ -71,7 +67,8 @@ class SlackChannel:
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
             there.add(part)
-        self._end_status(letter, address, sending)
+        if self._answered is not None:
+            self._answered(letter, sending)
         return Receipt()
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
@@ -83,7 +80,8 @@ class SlackChannel:
         address, count = _address(letter), len(_bodies(letter))
         if len(self._look(web, address, letter, count)) < count:
             return None
-        self._end_status(letter, address, sending)
+        if self._answered is not None:
+            self._answered(letter, sending)
         return Receipt()
 
     def close(self) -> None:
@@ -97,19 +95,6 @@ class SlackChannel:
         except DeliveryError as error:
             # That it can not be looked for says nothing of whether it is there.
             raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
-
-    def _end_status(self, letter: Letter, address: SlackAddress, sending: Sending) -> None:
-        """Before the delivery counts as done, so that whoever takes over from a dead process ends it too."""
-        if letter.note or not letter.input.message:
-            return
-        for _ in range(STATUS_TRIES):
-            try:
-                self._status.end(address, letter.input.message, sending, timeout_s=STATUS_S)
-                return
-            except DeliveryError as error:
-                # The answer is there, whatever becomes of the status.
-                if error.kind in ("cancelled", "gone", "refused"):
-                    return
 
 
 def _below(letter: Letter) -> Sequence[dict[str, object]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.channels.contract import Sending
+from services.channels.signs import Turn
 from services.channels.slack.address import BadAddress, SlackAddress
 from services.channels.slack.status import WorkingStatus
-from services.channels.working import Turn
 
 
 class SlackSigns:
@@ -16,6 +16,10 @@ class SlackSigns:
 
     def __init__(self, status: WorkingStatus) -> None:
         self._status = status
+
+    def name(self, turn: Turn) -> str:
+        """See `Signs`. Each message shows its own."""
+        return f"{turn.session}@{turn.said.message}" if _address(turn) is not None else ""
 
     def show(self, turn: Turn, sending: Sending, *, timeout_s: float) -> None:
         """See `Signs`."""

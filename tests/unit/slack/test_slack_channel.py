@@ -13,7 +13,7 @@ from tests.fakes.letters import FakeSending, Posting, failure
 from tests.fakes.slack_faults import Fault, bad_gateway, dropped, gibberish, held, limited, lost, refused
 from tests.fakes.slack_letters import again, client_of, reply_to
 from tests.fakes.slack_server import SlackServer
-from tests.fakes.slack_workspace import BOT_USER, TOKEN, Message
+from tests.fakes.slack_workspace import TOKEN, Message
 
 POST = "chat.postMessage"
 LONG = "\n\n".join(f"paragraph {n} " + "word " * 400 for n in range(20))
@@ -357,19 +357,3 @@ def test_a_look_that_hangs_is_freed_by_a_cancel(
     assert error is not None
     assert error.kind == "cancelled"
     assert slack.of(POST) == []
-
-
-def test_the_end_of_a_status_is_tried_again_and_no_reply_for_it(
-    slack: SlackServer, channel: SlackChannel, asked: Message
-) -> None:
-    slack.unavailable |= {"agents.sessions.setStatus", "assistant.threads.setStatus"}
-    asked.reactions["eyes"] = {BOT_USER}
-    letter = reply_to(asked, "here it is")
-    said = msgspec.structs.replace(letter.input, message=asked.ts)
-    slack.will(bad_gateway(does=False), dropped(), method="reactions.remove")
-
-    assert channel.send(msgspec.structs.replace(letter, input=said), FakeSending()) == Receipt()
-
-    assert len(slack.of("reactions.remove")) >= 1
-    assert not asked.reactions.get("eyes")
-    assert _texts(slack, asked) == ["here it is"]

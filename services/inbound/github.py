@@ -25,10 +25,12 @@ from services.errors import Forged, Invalid, Overloaded, Unavailable
 from services.inbound.contract import Answer, Arrived, Dropped, Ignored, NotYet, Order, Request, Said
 from services.inbound.github_words import earlier_of, event_of, needs_of, subject_of, text_of
 from services.inbound.rules import Rules
+from services.streams.blobs import BODY_LIMIT
 from services.streams.inbound_events import InboundQueued, InboundReceived
 from services.streams.vocabulary import InputReceived
 
-MOST_BYTES = 16 * 1024 * 1024
+# What GitHub sends at most. In the log a body is a text in JSON, which is longer: at worst twice as long.
+MOST_BYTES = 25 * 1024 * 1024
 # An issue that is opened with a label and an assignee comes as three deliveries: one turn for all of them.
 DEBOUNCE_MS = 1_000
 USUAL = frozenset({"mention", "assigned", "labeled", "review_requested"})
@@ -78,10 +80,15 @@ class GitHubSource:
             headers={EVENT: event, GUID: guid},
             sent_at=int(request.received_s * 1000),
         )
+        if not _fits(received):
+            # Pushes and runs of checks get so long, nothing that somebody says.
+            received = msgspec.structs.replace(received, body="", left_out=len(request.body))
         return Arrived(stream=found.stream, key=found.key, received=received)
 
     def decide(self, received: InboundReceived) -> Order | Ignored:
         """See `Source`. What is said without calling us is only for routes that name `reply`."""
+        if received.left_out:
+            return Ignored("too_large")
         inbound = self._inbound(received)
         event = event_of(inbound)
         if not event:
@@ -194,6 +201,10 @@ class GitHubSource:
     @cached_property
     def _progress(self) -> Progress:
         return Progress(self._api())
+
+
+def _fits(received: InboundReceived) -> bool:
+    return len(received.body) <= BODY_LIMIT // 4 or len(msgspec.json.encode(received)) <= BODY_LIMIT
 
 
 def _said(queued: InboundQueued, inbound: Inbound, text: str) -> InputReceived:

@@ -37,7 +37,8 @@ class Delivery(Payload, frozen=True):
 
 
 class InboundReceived(Payload, frozen=True):
-    """A webhook, verbatim: `body` as it was sent, and of its `headers` those that say what it is.
+    """A webhook, verbatim: `body` as it was sent, and of its `headers` those that say what it is. A body too large
+    for the log is not there: `left_out` is how many bytes it had.
 
     `kind` is the sender's word for the event. `sent_at` is the sender's time in epoch milliseconds, or when this
     host received it; 0 where neither is known. `told` is what the channel of a package read in it.
@@ -49,6 +50,7 @@ class InboundReceived(Payload, frozen=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     sent_at: int = 0
     told: Delivery | None = None
+    left_out: int = 0
 
 
 class InboundQueued(Payload, frozen=True):

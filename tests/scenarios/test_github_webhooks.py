@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from services.channels.github.signature import signature_of
+from services.streams.inbound_events import InboundReceived
 from services.variables import Secret
 from tests.fakes.github_hooks import Hooks
 from tests.fakes.github_server import GitHubServer
@@ -21,7 +22,7 @@ from tests.scenarios.platform import Platform, Setup, installed_site, running_pl
 from tests.unit.test_github_events import all_examples
 from tests.worker.waiting import wait_until
 
-MOST = 16 * 1024 * 1024
+MOST = 25 * 1024 * 1024
 # None of GitHub's examples calls `turnwright`, or is anybody else's but a person's whom nobody knows.
 REASONS = {"other_event", "not_called", "other_label", "housekeeping", "bot"}
 
@@ -183,6 +184,19 @@ def test_a_large_body_is_taken(talk: Talk) -> None:
     assert talk.post(body, event="push").status_code == 200
 
     assert talk.wait_fate() == {"state": "ignored", "reason": "other_event"}
+
+
+def test_of_a_body_too_large_for_the_log_is_told_that_it_came(talk: Talk) -> None:
+    place = {"repository": {"id": talk.repository.id, "full_name": talk.repository.name}}
+    body = json.dumps({**place, "commits": ['"'] * 3_500_000}).encode()
+    assert len(body) <= MOST
+
+    assert talk.post(body, event="push", guid="large").status_code == 200
+    assert talk.post(body, event="push", guid="large").status_code == 200
+
+    assert talk.wait_fate() == {"state": "ignored", "reason": "too_large"}
+    [received] = talk.inbound().all("inbound.received", InboundReceived)
+    assert (received.body, received.left_out) == ("", len(body))
 
 
 def test_a_body_that_is_cut_off_leaves_nothing(talk: Talk) -> None:

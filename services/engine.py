@@ -6,19 +6,19 @@ It lives here and not in `deploy` so that a plain `celery -A tasks.celery worker
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
-from services.channels.accounts import Accounts
 from services.channels.http.addresses import Addresses
-from services.config import AgentConfig, Config, load_config
+from services.config import AgentConfig
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.roles import read_roles
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import Explainer, WorkerCensus
-from services.faults import Faults
+from services.errors import Unavailable
+from services.foundation import Foundation
 from services.inbound.answering import Answering
-from services.inbound.registry import sources_of
 from services.inbound.router import Router
 from services.jobs.census import Census
 from services.jobs.due import DueSets
@@ -28,7 +28,7 @@ from services.llm.runner import Persona
 from services.logs import get_logger
 from services.outbox.obligations import Obligations
 from services.outbox.replies import Replies
-from services.plugins import check_plugins, models_of, patterns_of
+from services.plugins import models_of, patterns_of
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.attaching import Attacher
@@ -38,10 +38,9 @@ from services.processors.registry import ProcessorRegistry
 from services.sessions.facade import Sessions
 from services.settings import Settings, store_addresses
 from services.streams.admission import Guard, admit, await_store, inspect_store, is_accepting
+from services.streams.keys import Keys
 from services.streams.log import Log
 from services.streams.store import Store
-from services.telemetry.counters import Gauge
-from services.telemetry.process import Telemetry
 from services.tokens import Tokens
 
 HEARTBEATS_MISSED = 3
@@ -51,31 +50,26 @@ DEFAULT_PROMPT = "You are a helpful assistant."
 
 
 class Engine:
-    """Everything a process needs, web or worker. `port` is where its hints go, `telemetry` is stopped by its maker.
+    """Everything a process needs, web or worker. `port` is where its hints go.
 
-    Waits a while for a store that is away, unless `is_stopping`. Raises: ConfigurationError, Unavailable.
+    Waits `within_s` for a store that is away, unless `is_stopping`. Raises: ConfigurationError, Unavailable.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        foundation: Foundation,
         port: HintPort,
         *,
-        telemetry: Telemetry | None = None,
+        within_s: float = STORE_WAIT_S,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.settings = settings
-        self.telemetry = telemetry or Telemetry()
-        self.config: Config = load_config(settings.config_path)
-        self.baggage_keys = frozenset(self.config.telemetry.baggage)
+        self.settings = settings = foundation.settings
+        self.telemetry, self.config = foundation.telemetry, foundation.config
+        self.baggage_keys = foundation.baggage_keys
+        self.accounts, self.faults = foundation.accounts, foundation.faults
         counters = self.telemetry.counters
-        self.store = Store(
-            store_addresses(settings)[0],
-            timed=lambda script, seconds: counters.observe("turnwright_store_seconds", seconds, script),
-        )
-        await_store(self.store, within_s=STORE_WAIT_S, is_stopping=is_stopping)
-        self.keys = admit(self.store, settings.namespace)
-        self.faults = Faults(settings.test_faults)
+        self.store = foundation.store()
+        self.keys = _admitted(self.store, settings, within_s=within_s, is_stopping=is_stopping)
         self.logger = get_logger("engine")
         timings = settings.timings
         self.census = Census(self.store, self.keys, alive_s=HEARTBEATS_MISSED * timings.lease_renew_s + 1)
@@ -102,13 +96,11 @@ class Engine:
         breaker = Breaker(
             per_minute=self.config.limits.events_per_minute, burst=self.config.limits.events_burst
         )
-        plugins = check_plugins(settings, self.config)
+        plugins = foundation.plugins
         self.tools, self.providers = plugins.tools, plugins.providers
-        self.accounts = Accounts(settings)
         self.channels = plugins.channels
-        self.sources = sources_of(
-            settings, self.config, self.accounts, Answering(self.store, self.keys), self.channels
-        )
+        answering = Answering(self.store, self.keys)
+        self.sources = foundation.sources(lambda: answering)
         self.registry = ProcessorRegistry(
             [self.agent, breaker, Lineage(), Replies()],
             plugins.processors,
@@ -171,12 +163,10 @@ class Engine:
             self.census.processors(),
         )
 
-    def metrics(self, version: str, *, here: Callable[[], list[Gauge]] = list) -> Metrics:
-        """What `/metrics` shows, with what this host alone knows."""
+    def metrics(self, version: str) -> Metrics:
+        """What the store says of all processes."""
         backlog = Backlog(self.log)
-        return Metrics(
-            self.store, self.due, self.worker_census, self.totals, version, inbound=backlog.sizes, here=here
-        )
+        return Metrics(self.store, self.due, self.worker_census, self.totals, version, inbound=backlog.sizes)
 
     def sessions(self) -> Sessions:
         """What the API offers."""
@@ -198,7 +188,7 @@ class Engine:
         configured = self.settings.api_token.reveal() if self.settings.api_token else None
         book.ensure_first(
             configured=configured,
-            copy=self.settings.home / "token",
+            copy=self.settings.token_copy,
             owns_store=self.settings.store_url is None,
         )
         return book
@@ -245,8 +235,24 @@ def check_store(settings: Settings, *, within_s: float = 0.0) -> None:
     Raises: ConfigurationError, Unavailable.
     """
     store = Store(store_addresses(settings)[0])
+    _admitted(store, settings, within_s=within_s)
+    store.close()
+
+
+def glance_at_store(settings: Settings, *, answer_s: float = 1.0) -> None:
+    """Check a log store that answers at once. Raises: ConfigurationError; Unavailable where none was started."""
+    store = Store(store_addresses(settings)[0], timeout_s=answer_s, retries=1, repeats_timeouts=False)
+    with suppress(Unavailable):
+        _admitted(store, settings, within_s=0)
+    store.close()
+
+
+def _admitted(
+    store: Store, settings: Settings, *, within_s: float, is_stopping: Callable[[], bool] = lambda: False
+) -> Keys:
     try:
-        await_store(store, within_s=within_s, is_stopping=lambda: False)
-        admit(store, settings.namespace)
-    finally:
+        await_store(store, within_s=within_s, is_stopping=is_stopping)
+        return admit(store, settings.namespace)
+    except BaseException:
         store.close()
+        raise

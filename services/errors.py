@@ -12,6 +12,7 @@ TurnwrightError
 │   └── TooLarge            over a stated bound
 ├── Conflict                somebody was faster: reload, try again now
 ├── Unavailable             an outside system does not answer: back off
+│   ├── StoreAway           the log store does not, whatever else does (`reason`)
 │   └── Revoked             this process lost its lease for ever: exit
 ├── Overloaded              try later (`retry_after_s`)
 ├── ConfigurationError      environment, file or store do not fit (exit status 2)
@@ -89,6 +90,14 @@ class Conflict(TurnwrightError):
 
 class Unavailable(TurnwrightError):
     """An outside system can not be reached now. Back off and repeat with the same key."""
+
+
+class StoreAway(Unavailable):
+    """The store can not be used now. `reason` is a safe code, the text is safe to show too."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Revoked(Unavailable):

@@ -126,6 +126,11 @@ class Settings:
     test_shortcuts: bool
     timings: Timings
 
+    @property
+    def token_copy(self) -> Path:
+        """Where this machine keeps a copy of the first token."""
+        return self.home / "token"
+
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Parse the environment; an empty variable counts as not set.

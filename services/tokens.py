@@ -16,6 +16,7 @@ import msgspec
 
 from services.private_copy import read_copy, write_copy
 from services.streams.store import Store, translated
+from services.variables import Secret
 
 TokenId = NewType("TokenId", str)
 
@@ -114,6 +115,16 @@ class Tokens:
             found = self._store.client.hgetall(self._key)
         records = {_text_of(digest): _record_of(body) for digest, body in found.items()}
         return {digest: record for digest, record in records.items() if record is not None}
+
+
+def known_here(token: str, *, configured: Secret | None, copy: Path) -> TokenId | None:
+    """The operator, if `token` is the first one as this machine knows it: configured, or else in `copy`.
+
+    For what may be shown while the store can not be asked; None proves nothing.
+    """
+    known = configured.reveal() if configured else read_copy(copy)
+    is_known = known is not None and secrets.compare_digest(_digest(token), _digest(known))
+    return TokenId(FIRST) if is_known else None
 
 
 def _digest(token: str) -> str:

@@ -12,6 +12,7 @@ from services.channels.shown import Shown
 from services.channels.working import Working
 from services.engine import STORE_WAIT_S, Engine, relay_of
 from services.errors import TurnwrightError
+from services.foundation import Foundation
 from services.inbound.commands import Commands
 from services.inbound.routes import Routes
 from services.jobs.claims import Claim, Claims
@@ -33,9 +34,7 @@ from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer, Committed, Held
-from services.settings import Settings
 from services.streams.keys import INBOUND, KINDS
-from services.telemetry.process import Telemetry
 from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
 
@@ -52,14 +51,14 @@ class WorkerEngine(Engine):
 
     def __init__(
         self,
-        settings: Settings,
+        foundation: Foundation,
         port: HintPort,
         *,
-        telemetry: Telemetry | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(settings, port, telemetry=telemetry, is_stopping=is_stopping)
+        super().__init__(foundation, port, is_stopping=is_stopping)
         self._is_stopping = is_stopping
+        settings = self.settings
         timings = settings.timings
         self.slots = Slots(settings.slots)
         self.lease = Lease(

@@ -11,6 +11,7 @@ from celery.beat import Scheduler
 
 from services.engine import Engine, attacher_of, relay_of
 from services.errors import TurnwrightError
+from services.foundation import Foundation
 from services.settings import load_settings
 from services.telemetry.process import start_telemetry
 from tasks.hints import CeleryHints
@@ -24,7 +25,7 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         settings = load_settings()
         telemetry = start_telemetry(settings.otel, "beat")
         hints = CeleryHints(self.app, settings.namespace, telemetry.tracer)
-        self._engine = Engine(settings, hints, telemetry=telemetry)
+        self._engine = Engine(Foundation(settings, telemetry=telemetry), hints)
         self._relay = relay_of(self._engine)
         self._attacher = attacher_of(self._engine)
         # One of all roles tells of the store: with several beats each says the same.

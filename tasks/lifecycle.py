@@ -13,6 +13,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker import state
 
 from services.errors import ConfigurationError, TurnwrightError
+from services.foundation import Foundation
 from services.heap import spare_collections
 from services.logs import configure_logging, get_logger
 from services.settings import load_settings
@@ -38,7 +39,8 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery publi
             settings = load_settings()
             telemetry = start_telemetry(settings.otel, "worker")
             hints = CeleryHints(app, settings.namespace, telemetry.tracer)
-            app.engine = WorkerEngine(settings, hints, telemetry=telemetry, is_stopping=_is_told_to_stop)
+            foundation = Foundation(settings, telemetry=telemetry)
+            app.engine = WorkerEngine(foundation, hints, is_stopping=_is_told_to_stop)
             app.engine.start()
             spare_collections()
         except TurnwrightError as error:

@@ -19,7 +19,7 @@ from services.telemetry.tracer import NoTracer, Tracer
 from web import connections, gate, problems, tracing
 from web.answers import Guarded
 from web.backend import Later
-from web.gate import TokenBook
+from web.gate import TokenBook, Verify
 from web.health import Metrics, Readiness, health_blueprint
 from web.inbound import inbound_blueprint
 from web.inputs import inputs_blueprint
@@ -34,6 +34,7 @@ from web.sessions import controls_blueprint, sessions_blueprint
 from web.webhooks import webhooks_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
+SCRAPE = "health.scrape"
 OPEN = frozenset({"health.healthz", "health.readyz", "health.readyz_webhooks"})
 
 
@@ -55,6 +56,7 @@ def create_app(
     limits: WebLimits,
     is_stopping: Callable[[], bool] = lambda: False,
     metrics_open: bool = False,
+    scrapers: Verify | None = None,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     tracer: Tracer | None = None,
     baggage_keys: frozenset[str] = frozenset(),
@@ -66,7 +68,7 @@ def create_app(
     It serves at once, whatever `sessions` still wait for. `readiness` says whether prompts can be accepted,
     `takes_webhooks` whether webhooks can; `metrics` is the Prometheus text. Once `is_stopping` turns true, live
     streams and waiting prompts end within a second. Peers in `trusted_proxies` may set X-Forwarded-For and -Proto.
-    Of a caller's baggage `baggage_keys` travel on.
+    Of a caller's baggage `baggage_keys` travel on. `scrapers` says whose tokens those are that ask for metrics.
     """
     app = _App(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -83,12 +85,26 @@ def create_app(
     }
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
-    gate.register(app, tokens, open_endpoints=OPEN | ({"health.scrape"} if metrics_open else frozenset()))
+    gate.register(
+        app,
+        tokens,
+        open_endpoints=OPEN | ({SCRAPE} if metrics_open else frozenset()),
+        others={SCRAPE: scrapers} if scrapers else {},
+    )
     tracing.register(app, tracer or NoTracer(), baggage_keys=baggage_keys)
     connections.register(app)
-    app.register_blueprint(
-        prompts_blueprint(lambda: sessions().prompts, live, longest_wait_s=limits.longest_wait_s)
-    )
+    _serve(app, sessions, live, longest_wait_s=limits.longest_wait_s)
+    if capture is not None:
+        app.register_blueprint(webhooks_blueprint(capture))
+    app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))
+    app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
+    if trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # as above
+    return app
+
+
+def _serve(app: Flask, sessions: Later[Sessions], live: LiveRequests, *, longest_wait_s: float) -> None:
+    app.register_blueprint(prompts_blueprint(lambda: sessions().prompts, live, longest_wait_s=longest_wait_s))
     app.register_blueprint(sessions_blueprint(lambda: sessions().pages, live))
     app.register_blueprint(controls_blueprint(lambda: sessions().controls))
     app.register_blueprint(inputs_blueprint(lambda: sessions().controls))
@@ -97,13 +113,6 @@ def create_app(
     app.register_blueprint(obligations_blueprint(lambda: sessions().obligations))
     app.register_blueprint(runs_blueprint(lambda: sessions().runs))
     app.register_blueprint(inbound_blueprint(lambda: sessions().inbound, lambda: sessions().reconciling))
-    if capture is not None:
-        app.register_blueprint(webhooks_blueprint(capture))
-    app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))
-    app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
-    if trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign]  # as above
-    return app
 
 
 class _App(Flask):

@@ -5,6 +5,7 @@ Runs before the body is read and before routing decides, so an unknown path tell
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from flask import Flask, g
@@ -25,8 +26,16 @@ class TokenBook(Protocol):
 SIGNED = "webhooks."
 
 
-def register(app: Flask, tokens: TokenBook, *, open_endpoints: frozenset[str]) -> None:
-    """Refuse every request of `app` without a known token, except those to `open_endpoints` and signed ones."""
+Verify = Callable[[str], TokenId | None]
+
+
+def register(
+    app: Flask, tokens: TokenBook, *, open_endpoints: frozenset[str], others: Mapping[str, Verify]
+) -> None:
+    """Refuse every request of `app` without a known token, except those to `open_endpoints` and signed ones.
+
+    What is in `others` is asked about the tokens of these endpoints.
+    """
 
     def check() -> None:
         here = this_request()
@@ -34,7 +43,7 @@ def register(app: Flask, tokens: TokenBook, *, open_endpoints: frozenset[str]) -
         if endpoint is not None and endpoint.startswith(SIGNED):
             return
         if endpoint not in open_endpoints:
-            g.token = _authenticate(tokens)
+            g.token = _authenticate(others.get(endpoint or "", tokens.verify))
         most = app.config["MAX_CONTENT_LENGTH"]
         if most is not None and (here.content_length or 0) > most:
             raise RequestEntityTooLarge
@@ -47,11 +56,11 @@ def caller() -> TokenId:
     return TokenId(g.token)
 
 
-def _authenticate(tokens: TokenBook) -> TokenId:
+def _authenticate(verify: Verify) -> TokenId:
     scheme, _, token = this_request().headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Failure("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="turnwright"'})
-    known = tokens.verify(token.strip())
+    known = verify(token.strip())
     if known is None:
         challenge = 'Bearer realm="turnwright", error="invalid_token"'
         raise Failure("unauthorized", headers={"WWW-Authenticate": challenge})

@@ -8,7 +8,7 @@ from functools import cache
 import msgspec
 from flask import Blueprint, Response, current_app
 
-from services.errors import TurnwrightError
+from services.errors import StoreAway, TurnwrightError
 from services.streams.vocabulary import SHAPES
 from web.bodies import reply
 from web.openapi import openapi_document
@@ -50,8 +50,7 @@ def health_blueprint(readiness: Readiness, takes_webhooks: Readiness, metrics: M
     @blueprint.get("/readyz")
     @documented(Operation(summary="Say whether prompts are accepted", answers={200: Health}))
     def readyz() -> Response:
-        if not _is_ready(readiness):
-            raise Failure("unavailable", headers={"Retry-After": "1"})
+        _check(readiness)
         return reply(Health("ready"))
 
     @blueprint.get("/readyz/webhooks")
@@ -61,8 +60,7 @@ def health_blueprint(readiness: Readiness, takes_webhooks: Readiness, metrics: M
         )
     )
     def readyz_webhooks() -> Response:
-        if not _is_ready(takes_webhooks):
-            raise Failure("unavailable", headers={"Retry-After": "1"})
+        _check(takes_webhooks)
         return reply(Health("ready"))
 
     @blueprint.get("/metrics")
@@ -83,11 +81,17 @@ def health_blueprint(readiness: Readiness, takes_webhooks: Readiness, metrics: M
     return blueprint
 
 
-def _is_ready(readiness: Readiness) -> bool:
+def _check(readiness: Readiness) -> None:
+    reason = ""
     try:
-        return readiness()
+        if readiness():
+            return
+    except StoreAway:
+        # Why it is away is told to nobody who shows no token.
+        reason = "store_away"
     except TurnwrightError:
-        return False
+        pass
+    raise Failure("unavailable", reason=reason, headers={"Retry-After": "1"})
 
 
 @cache

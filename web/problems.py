@@ -50,29 +50,38 @@ _BY_STATUS = {400: "malformed", 401: "unauthorized", 404: "not-found", 405: "met
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a failure. `field` names the value that is wrong, as a path into the request."""
+    """The body of a failure. `field` names the value that is wrong, as a path into the request.
+
+    `reason` is a code for programs, where one kind of failure has several.
+    """
 
     type: str
     title: str
     status: int
     detail: str = ""
     field: str | None = None
+    reason: str = ""
 
 
 class Failure(Exception):
     """What a view raises to end with a problem of `kind`, one of `KINDS`."""
 
-    def __init__(self, kind: str, detail: str = "", *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, kind: str, detail: str = "", *, reason: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(kind)
         self.kind = kind
         self.detail = detail
+        self.reason = reason
         self.headers = headers or {}
 
 
-def problem(kind: str, detail: str = "", field: str | None = None) -> Problem:
+def problem(kind: str, detail: str = "", field: str | None = None, *, reason: str = "") -> Problem:
     """The body for one of `KINDS`."""
     status, title = KINDS[kind]
-    return Problem(type=TYPE_PREFIX + kind, title=title, status=status, detail=detail, field=field)
+    return Problem(
+        type=TYPE_PREFIX + kind, title=title, status=status, detail=detail, field=field, reason=reason
+    )
 
 
 def answer(body: Problem, headers: dict[str, str] | None = None) -> Response:
@@ -90,7 +99,7 @@ def register(app: Flask) -> None:
 def _answer_exception(error: Exception) -> Response:
     match error:
         case Failure():
-            return answer(problem(error.kind, error.detail), error.headers)
+            return answer(problem(error.kind, error.detail, reason=error.reason), error.headers)
         case errors.Refused():
             return answer(_refused(error))
         case errors.Conflict():
@@ -100,6 +109,8 @@ def _answer_exception(error: Exception) -> Response:
             return answer(problem("overloaded", error.reason), retry)
         case SourceOff():
             return answer(problem("source-off", str(error)), {"Retry-After": "60"})
+        case errors.StoreAway():
+            return answer(problem("unavailable", str(error), reason=error.reason), {"Retry-After": "1"})
         case errors.Unavailable():
             return answer(problem("unavailable"), {"Retry-After": "1"})
         case HTTPException() if error.code is not None and error.code < 500:

@@ -28,7 +28,7 @@ def web(listen_fd: int | None) -> None:
     """Run one web process."""
     settings = load_settings()
     configure_logging(settings, "web")
-    check_start(settings)
+    check_start(settings, is_patient=False)
     from deploy.web_server import run_web
 
     if listen_fd is None:
@@ -68,13 +68,19 @@ def beat(*, is_supervised: bool) -> None:
     run_beat(settings, on_ready=lambda: None if is_supervised else _say("beat runs"))
 
 
-def check_start(settings: Settings) -> None:
-    """Refuse settings and stores that can not work before a framework turns that into a traceback."""
-    from services.engine import STORE_WAIT_S, check_store
+def check_start(settings: Settings, *, is_patient: bool = True) -> None:
+    """Refuse settings and stores that can not work before a framework turns that into a traceback.
+
+    Who is patient waits for a store that is away; who is not looks once, and does without what that would tell.
+    """
+    from services.engine import STORE_WAIT_S, check_store, glance_at_store
     from services.plugins import check_configuration
 
     check_configuration(settings)
-    check_store(settings, within_s=STORE_WAIT_S)
+    if is_patient:
+        check_store(settings, within_s=STORE_WAIT_S)
+    else:
+        glance_at_store(settings)
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from services.channels.accounts import Accounts
 from services.channels.installed import Installed
@@ -25,7 +25,7 @@ def sources_of(
     settings: Settings,
     config: Config,
     accounts: Accounts,
-    answering: Answering,
+    answering: Callable[[], Answering],
     channels: Mapping[str, Installed],
 ) -> Sources:
     """Every source by name, those of `channels` that packages bring too; those that are off say why."""

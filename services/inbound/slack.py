@@ -56,7 +56,11 @@ class SlackSource:
     most_bytes = MOST_BYTES
 
     def __init__(
-        self, settings: SlackSettings, rules: Rules, client: Callable[[], SlackClient], answering: Answering
+        self,
+        settings: SlackSettings,
+        rules: Rules,
+        client: Callable[[], SlackClient],
+        answering: Callable[[], Answering],
     ) -> None:
         self._secrets, self.off = settings.signing_secrets, settings.off
         self._rules, self._client, self._answering = rules, client, answering
@@ -187,7 +191,7 @@ class SlackSource:
         refusal = ELSEWHERE if given.is_elsewhere else ""
         if not self._rules.may_command(subject):
             refusal = MAY_NOT
-        at = self._answering.find(stream_of(queued.job), given.key)
+        at = self._answering().find(stream_of(queued.job), given.key)
         command = Commanded(word=given.word, key=given.key, by=f"slack:{given.author}", refusal=refusal)
         client = self._client()
         if not at:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from services.errors import Conflict, Defect, Overloaded, Refused, Unavailable
 from services.faults import Faults
@@ -26,7 +26,7 @@ class Drainer:
     """A thread that asks a lost store whether it is back, and drains while it has the host's drainer lock."""
 
     def __init__(
-        self, appender: Appender, spool: Spool, file: SpoolFile, reach: Reach, *, faults: Faults
+        self, appender: Callable[[], Appender], spool: Spool, file: SpoolFile, reach: Reach, *, faults: Faults
     ) -> None:
         self._appender, self._spool, self._file, self._reach = appender, spool, file, reach
         self._faults = faults
@@ -61,8 +61,8 @@ class Drainer:
                 gone += self._take(rows)
         except SpoolFailed:
             raise
-        except Unavailable:
-            self._reach.lost()
+        except Unavailable as error:
+            self._reach.lost(error)
         except (Overloaded, Conflict) as error:
             self._complain(error.reason)
         else:
@@ -79,7 +79,7 @@ class Drainer:
         try:
             if len(entries) < len(rows):
                 raise Defect("a row can not be read")
-            self._appender.append(entries)
+            self._appender().append(entries)
         except (Refused, Defect) as error:
             if len(rows) == 1:
                 self._spool.reject(rows[0], "unreadable" if not entries else _code(error))

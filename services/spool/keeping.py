@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,14 +24,14 @@ class Keeper(Protocol):
 
 
 class InLog:
-    """Keeps them in their streams."""
+    """Keeps them in their streams. `appender` raises Unavailable while there is none."""
 
-    def __init__(self, appender: Appender) -> None:
+    def __init__(self, appender: Callable[[], Appender]) -> None:
         self._appender = appender
 
     def keep(self, entry: Entry) -> Outcome:
         """See `Keeper`."""
-        done = self._appender.append([entry])
+        done = self._appender().append([entry])
         return "duplicate" if done.duplicates[0] else "kept"
 
 
@@ -40,7 +41,7 @@ class OrSpooled:
     `appender` must answer or fail within the senders' patience.
     """
 
-    def __init__(self, appender: Appender, spool: Spool, reach: Reach, faults: Faults) -> None:
+    def __init__(self, appender: Callable[[], Appender], spool: Spool, reach: Reach, faults: Faults) -> None:
         self._in_log, self._spool, self._reach, self._faults = InLog(appender), spool, reach, faults
 
     def keep(self, entry: Entry) -> Outcome:
@@ -48,8 +49,8 @@ class OrSpooled:
         if not self._reach.is_away and not self._spool.holds(entry.stream):
             try:
                 return self._in_log.keep(entry)
-            except Unavailable:
-                self._reach.lost()
+            except Unavailable as error:
+                self._reach.lost(error)
         # What it belongs to is known here, and by nobody who takes it from the spool.
         event, beginning = (each.under(current()) for each in (entry.event, entry.beginning))
         is_new = self._spool.put(msgspec.structs.replace(entry, event=event, beginning=beginning))

@@ -82,17 +82,19 @@ def problems_of(facts: StoreFacts, namespace: str) -> list[str]:
     return problems
 
 
+def ask(store: Store) -> None:
+    """See whether the store answers, and has its data. Raises: Unavailable."""
+    with translated():
+        store.client.hgetall(RECORD)
+
+
 def await_store(store: Store, *, within_s: float, is_stopping: Callable[[], bool]) -> None:
     """Wait while the store is away, or still reads its data.
 
     Raises: Unavailable once `within_s` are over, or when told to stop.
     """
 
-    def ask() -> None:
-        with translated():
-            store.client.hgetall(RECORD)
-
-    persist(ask, within_s=within_s, is_stopping=is_stopping)
+    persist(lambda: ask(store), within_s=within_s, is_stopping=is_stopping)
 
 
 def persist(act: Callable[[], None], *, within_s: float, is_stopping: Callable[[], bool]) -> None:

@@ -17,12 +17,9 @@ import msgspec
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
-    BusyLoadingError,
-    ClusterDownError,
     ConnectionError,
     NoScriptError,
     OutOfMemoryError,
-    ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,
@@ -31,6 +28,7 @@ from redis.retry import Retry
 
 from services.errors import ConfigurationError, Conflict, Defect, Overloaded, Refused, Revoked, Unavailable
 from services.ids import new_id
+from services.streams.away import away_by
 from services.streams.commands import Arg, Client
 from services.streams.line import Line, Packer
 
@@ -94,27 +92,16 @@ def translated() -> _Translated:
 
 
 def _translation(error: RedisError) -> Exception:
-    match error:
-        case ConnectionError() | TimeoutError() | BusyLoadingError() | ReadOnlyError() | ClusterDownError():
-            return Unavailable(f"the store does not answer ({type(error).__name__})")
-        case OutOfMemoryError():
-            return Overloaded("store_full", retry_after_s=30)
-        case ResponseError():
-            return _response_error(str(error))
-        case _:
-            return Unavailable(f"the store failed ({type(error).__name__})")
-
-
-def _response_error(text: str) -> Exception:
-    if "OOM" in text:
+    if isinstance(error, OutOfMemoryError):
         return Overloaded("store_full", retry_after_s=30)
-    if text.startswith("MISCONF") or "MISCONF" in text:
-        return Overloaded("store_disk", retry_after_s=30)
-    if "UNBLOCKED" in text or "LOADING" in text:
-        return Unavailable("the store is starting")
-    if "NOREPLICAS" in text:
-        return Unavailable("the store has too few replicas to write")
-    return Defect(f"the store refused a script: {text[:200]}")
+    if isinstance(error, ResponseError):
+        text = str(error)
+        if "OOM" in text:
+            return Overloaded("store_full", retry_after_s=30)
+        if "MISCONF" in text:
+            return Overloaded("store_disk", retry_after_s=30)
+        return away_by(error) or Defect(f"the store refused a script: {text[:200]}")
+    return away_by(error) or Unavailable(f"the store failed ({type(error).__name__})")
 
 
 class OneLevelRetry(Retry):
@@ -248,7 +235,7 @@ class Store:
             except (OutOfMemoryError, NoScriptError):
                 raise
             except ResponseError as error:
-                if not isinstance(_response_error(str(error)), Defect):
+                if not isinstance(_translation(error), Defect):
                     raise
                 header["again"] = True
                 raw = self._evaluate(name, filled, [msgspec.json.encode(header), *bodies])

@@ -11,6 +11,7 @@ import time
 import msgspec
 
 from services.engine import Engine
+from services.foundation import Foundation
 from services.settings import load_settings
 from services.streams.event import EventInput, StreamId
 from services.streams.payload import Policy
@@ -35,7 +36,7 @@ def main() -> None:
     """Append COUNT inputs to STREAM, RATE a second; every 50th starts a turn, the others are silent."""
     stream, rate_per_s, count = StreamId(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     settings = load_settings()
-    engine = Engine(settings, CeleryHints(create_app(), settings.namespace))
+    engine = Engine(Foundation(settings), CeleryHints(create_app(), settings.namespace))
     engine.wake.start()
     created = EventInput.of("stream.created", StreamCreated(source="app"))
     engine.log.append(stream, [_input(1)], create=created)

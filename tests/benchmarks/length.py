@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 
 from deploy.embedded import EmbeddedStore, make_socket_folder, run_store
 from services.engine import Engine
+from services.foundation import Foundation
 from services.jobs.wake import Hint
 from services.processors.advance import Advancer
 from services.settings import load_settings
@@ -115,7 +116,7 @@ def _engine(scratch: Path) -> Iterator[Engine]:
     try:
         with run_store(EmbeddedStore(kind="log", socket=folder / "log.sock", folder=home)) as store:
             settings = load_settings({"TURNWRIGHT_STORE_URL": store.url, "TURNWRIGHT_HOME": str(home)})
-            engine = Engine(settings, _NoHints())
+            engine = Engine(Foundation(settings), _NoHints())
             with closing(engine.store):
                 yield engine
     finally:

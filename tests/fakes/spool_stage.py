@@ -44,8 +44,8 @@ class Host:
         self.reach = Reach(lambda: self._ask())
         self.beside: list[str] = []
         appender = Appender(log, lambda entry: self.beside.append(entry.answer_at))
-        self.keeper = OrSpooled(appender, self.spool, self.reach, Faults(None))
-        self.drainer = Drainer(appender, self.spool, self.file, self.reach, faults=Faults(None))
+        self.keeper = OrSpooled(lambda: appender, self.spool, self.reach, Faults(None))
+        self.drainer = Drainer(lambda: appender, self.spool, self.file, self.reach, faults=Faults(None))
 
     def keep(self, *entries: Entry) -> list[str]:
         """Where each of them went."""

@@ -73,7 +73,7 @@ class Stage:
             {p.contract.name: p for p in plugins},
             inbound=[Router(sources)],
         )
-        self.capture = Capture(InLog(Appender(self.log)), sources, Counters())
+        self.capture = Capture(InLog(lambda: Appender(self.log)), sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")
         self.agents = {**load_config(None).agents, "poet": AgentConfig(policy="collect")}
         self.ready, self.workers = True, 1

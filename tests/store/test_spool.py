@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.spooling import ANSWER_S
+from deploy.backend import ANSWER_S
 from services.errors import Overloaded, Unavailable
 from services.spool.database import SpoolFailed
 from services.spool.entry import Appender

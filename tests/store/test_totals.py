@@ -6,6 +6,7 @@ import pytest
 
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.metrics import Metrics
+from services.diagnosis.scrape import Scrape
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import WorkerCensus
 from services.streams.event import EventInput, StreamId
@@ -24,7 +25,7 @@ def shown(stage: Stage) -> list[str]:
     census = WorkerCensus(0, 0, 0, {})
     inbound = Backlog(stage.log).sizes
     metrics = Metrics(stage.store, stage.due, lambda: census, totals, "1", inbound=inbound)
-    return metrics.text().splitlines()
+    return Scrape(lambda: metrics, Counters(), "1").text().splitlines()
 
 
 def test_what_processes_counted_is_added_up(stage: Stage) -> None:

@@ -97,7 +97,8 @@ install_locked() {
     say "installing what $lock pins into $venv"
     { pip_install --require-hashes --progress-bar off -r "$1" || touch "$installed/failed"; } |
         show_progress "$total"
-    [ ! -e "$installed/failed" ]
+    # Said aloud: whoever asks with `if` how this went has switched `set -e` off for all of it.
+    if [ -e "$installed/failed" ]; then return 1; fi
     say "installing Turnwright itself"
     pip_install --quiet --no-deps --no-build-isolation --editable .
 }

@@ -17,6 +17,11 @@ import sys; exec(sys.argv[1])' "$2"
 TOO_OLD = "import sys; sys.version_info = (3, 10, 2, 'final', 0)"
 TOO_NEW = "import sys; sys.version_info = (3, 15, 0, 'final', 0)"
 NO_VENV = "import sys; sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None"
+# An environment whose pip breaks off where it installs what the lock pins, and otherwise succeeds.
+BROKEN_PIP = """#!/bin/sh
+for word in "$@"; do if [ "$word" = --require-hashes ]; then exit 1; fi; done
+exit 0
+"""
 MUSL = "import platform; platform.libc_ver = lambda *_: ('', '')"
 OLD_GLIBC = "import platform; platform.libc_ver = lambda *_: ('glibc', '2.27')"
 
@@ -85,3 +90,18 @@ def test_a_machine_without_a_binary_for_it_is_told_to_bring_a_store(machine: Mac
     assert refused.returncode == 2
     assert "set TURNWRIGHT_STORE_URL" in refused.stderr
     assert not (machine.folder / ".venv").exists()
+
+
+def test_what_could_not_be_installed_is_not_called_installed(machine: Machine) -> None:
+    """Otherwise every later start would find it done, and fail for no visible reason."""
+    python = machine.folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(BROKEN_PIP)
+    python.chmod(0o755)
+    (machine.folder / "pyproject.toml").write_text("")
+
+    refused = machine.bootstrap(PATH=f"{machine.programs}:/usr/bin:/bin")
+
+    assert refused.returncode == 1
+    assert refused.stderr.rstrip().endswith("installing failed; see above")
+    assert not (machine.folder / ".venv" / "installed" / "requirements.lock").exists()

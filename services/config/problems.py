@@ -5,21 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from services.config.schema import AgentConfig, Attachment, Config, Limits, PriceConfig, Retention
+from services.config.schema import Config
 from services.config.toml_lines import KeyPath
 
-_TABLES: dict[str, type[BaseModel]] = {
-    "agents": AgentConfig,
-    "limits": Limits,
-    "retention": Retention,
-    "prices": PriceConfig,
-    "processors": Attachment,
-}
 _SECRET_WORDS = re.compile(r"secret|token|password|api_?key|credential", re.IGNORECASE)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -35,12 +28,17 @@ _WORDS = {
     "model_type": "must be a table",
     "too_short": "may not be empty",
     "string_too_short": "may not be empty",
-    "string_pattern_mismatch": "an agent's name is up to 64 of a-z, 0-9, _ and -, and starts with a letter",
     "string_too_long": "must have at most {max_length} characters",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be one of {expected}",
     "value_error": "{error}",
+}
+_AGENT_NAME = "an agent's name is up to 64 of a-z, 0-9, _ and -, and starts with a letter"
+_SPELLINGS: dict[tuple[str, ...], str] = {
+    ("sources", "name"): "a source's name is up to 32 of a-z, 0-9 and -, and starts with a letter",
+    ("routes", "session"): "must be up to 200 letters, digits and . _ : - { }",
+    ("telemetry", "baggage"): "must be up to 64 letters, digits and ! # $ % & ' * + . ^ _ ` | ~ -",
 }
 
 
@@ -85,8 +83,21 @@ def _problem_of(found: ErrorDetails, document: object) -> Problem:
         return Problem(path, _unknown(path))
     if kind != "missing":
         path = _written(path, document)
+    if kind == "string_pattern_mismatch":
+        return Problem(path, _spelling(path))
     words = _WORDS.get(kind)
     return Problem(path, words.format(**details) if words else found["msg"][:1].lower() + found["msg"][1:])
+
+
+def _spelling(path: KeyPath) -> str:
+    return _SPELLINGS.get(tuple(part for part in path if isinstance(part, str)), _AGENT_NAME)
+
+
+def _table(annotation: object) -> type[BaseModel] | None:
+    """The table that a key of the file is, or holds many of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _table(part)) is not None), None)
 
 
 def _written(path: KeyPath, document: object) -> KeyPath:
@@ -104,7 +115,7 @@ def _written(path: KeyPath, document: object) -> KeyPath:
 
 def _unknown(path: KeyPath) -> str:
     key = str(path[-1])
-    table: type[BaseModel] = Config if len(path) == 1 else _TABLES[str(path[0])]
+    table = Config if len(path) == 1 else _table(Config.model_fields[str(path[0])].annotation) or Config
     # `max_token_per_hour` is a slip of the pen, `api_token` is none.
     sure = difflib.get_close_matches(key, table.model_fields, 1, cutoff=0.9)
     if not sure and _SECRET_WORDS.search(key):

@@ -172,6 +172,16 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("table", list(Config.model_fields))
+def test_an_unknown_key_is_found_in_every_table_of_the_file(table: str) -> None:
+    inner = f"{table}.x" if table in ("agents", "prices") else table
+    written = (
+        f"[[{table}]]\nzzz = 1" if isinstance(getattr(Config(), table), tuple) else f"[{inner}]\nzzz = 1"
+    )
+
+    assert any("zzz: unknown key" in problem for problem in problems_of(written))
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -199,6 +209,15 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
         ("[[triggers]]", "1: triggers: unknown key"),
         ("agents.a.system_prompt_file = ''", "1: agents.a.system_prompt_file: may not be empty"),
         ("agents.a.tools = ['a b']", "1: agents.a.tools[0]: must be a name"),
+        ("[telemetry]\nbagage = ['x']", "2: telemetry.bagage: unknown key, did you mean baggage?"),
+        ("telemetry.baggage = ['a b']", "1: telemetry.baggage[0]: must be up to 64 letters, digits and"),
+        (
+            "[[routes]]\nsource = 'slack'\nplace = ['C1']",
+            "3: routes[0].place: unknown key, did you mean places?",
+        ),
+        ("[[routes]]\nsource = 'slack'\nsession = 'a b'", "3: routes[0].session: must be up to 200"),
+        ("[[sources]]\nname = 'Shop'", "2: sources[0].name: a source's name is up to 32"),
+        ("[[sources]]\nname = 'shop'\nordered_by = 'x'", "3: sources[0].ordered_by: unknown key, did you"),
     ],
 )
 def test_a_wrong_value_is_answered_with_what_would_be_right(text: str, wanted: str) -> None:

@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "key-reused": (409, "The idempotency key was used with other content"),
     "session-paused": (409, "The session is paused"),
     "not-pending": (409, "The input can no longer be changed"),
-    "state": (409, "The session is in another state"),
+    "state": (409, "Its state does not allow that"),
     "conflict": (409, "Somebody was faster"),
     "too-large": (413, "The request is too large"),
     "unsupported-media-type": (415, "The body must be application/json"),

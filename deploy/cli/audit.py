@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from deploy.cli import output
+from deploy.cli.examples import examples
 from deploy.cli.inbound import every_delivery, remark
 from deploy.cli.reconcile import reconcile as reconciled
 from deploy.cli.server import Misused, Server, find_server
@@ -39,12 +40,15 @@ class Report(msgspec.Struct, frozen=True):
     owed: tuple[Owed, ...]
 
 
-@click.command()
+@click.command(epilog=examples("turnwright audit --since 2d", "turnwright audit --reconcile --json"))
 @click.option("--since", "since", metavar="AGE", help="Only what began in the last AGE, like 30m, 12h, 2d.")
 @click.option("--reconcile", is_flag=True, help="First ask GitHub for what it could not deliver.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def audit(*, since: str | None, reconcile: bool, as_json: bool) -> int:
-    """List whatever has not come to an end. Exit status 0 when nothing is owed, otherwise 1."""
+    """List whatever has not come to an end: deliveries, answers somebody waits for, replies.
+
+    Exit status 0 when nothing is owed, otherwise 1.
+    """
     after = _after(since)
     server = find_server()
     if reconcile:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from deploy.cli.examples import examples
 from deploy.findings import openai_hint
 from services.errors import ConfigurationError
 from services.settings import Settings, find_config, load_settings
@@ -27,7 +28,7 @@ def config() -> None:
     """Check the configuration or show its schema."""
 
 
-@config.command()
+@config.command(epilog=examples("turnwright config check", "turnwright config check staging.toml --json"))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(path: Path | None, as_json: bool) -> None:
@@ -49,13 +50,16 @@ def check(path: Path | None, as_json: bool) -> None:
     elif as_json:
         effective = {
             "settings": _settings_view(settings),
+            "tools": list(plugins.tools.names()),
             "channels": _channels_view(channel_states(settings, loaded, plugins.channels)),
             "config": loaded.model_dump(mode="json"),
         }
         said = {"ok": True, "problems": []}
         click.echo(json.dumps({**said, **effective, "hash": loaded.hash}, indent=2))
     else:
-        summary = _summary(settings, loaded, file, models=default_models(settings, loaded))
+        summary = _summary(
+            settings, loaded, file, models=default_models(settings, loaded), tools=plugins.tools.names()
+        )
         for name, value in summary.items():
             click.echo(f"{name:<16}{value}")
         for each in channel_states(settings, loaded, plugins.channels):
@@ -63,7 +67,7 @@ def check(path: Path | None, as_json: bool) -> None:
             click.echo(f"{each.name:<15} {told}")
 
 
-@config.command()
+@config.command(epilog=examples("turnwright config schema > turnwright.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of turnwright.toml."""
     from services.config import json_schema  # here: loading the schema would slow every command down
@@ -121,13 +125,19 @@ def _channels_view(states: Sequence[ChannelState]) -> dict[str, object]:
 
 
 def _summary(
-    settings: Settings, loaded: Config, file: Path | None, *, models: tuple[str, ...]
+    settings: Settings,
+    loaded: Config,
+    file: Path | None,
+    *,
+    models: tuple[str, ...],
+    tools: tuple[str, ...],
 ) -> dict[str, str]:
     hint = openai_hint(settings, models)
     agents = sorted(loaded.agents.items())
     return {
         "configuration": f"{file or 'no file, built-in defaults'} (hash {loaded.hash})",
         "agents": ", ".join(f"{name}{_own(each.model)}" for name, each in agents),
+        "tools": ", ".join(tools),
         "processors": ", ".join(f"{each.name} on {each.streams}" for each in loaded.processors) or "none",
         "model": ", ".join(models) + (f" ({hint})" if hint else ""),
         "data directory": str(settings.home),

@@ -8,19 +8,24 @@ from typing import get_args
 import click
 
 from deploy.cli import output
+from deploy.cli.examples import examples
 from deploy.cli.server import Query, Server, find_server
 from services.sessions.inbound_values import Delivery, DeliveryPage, DeliveryState
 
 _PAGE = 100
 
 
-@click.command()
+@click.command(
+    epilog=examples("turnwright inbound", "turnwright inbound --state pending --source slack --json")
+)
 @click.option("--state", type=click.Choice(get_args(DeliveryState)), help="Only deliveries in this state.")
-@click.option("--source", help="Only what this sender sent: slack, github, or a name of [[sources]].")
-@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.option(
+    "--source", metavar="NAME", help="Only what this sender sent: slack, github, or a name of [[sources]]."
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def inbound(*, state: str | None, source: str | None, limit: int, as_json: bool) -> None:
-    """List webhooks that were received, the newest first, and what became of each."""
+    """List webhooks that were received in the last 14 days, the newest first, and what became of each."""
     query: dict[str, str | int] = {"limit": limit}
     query |= {"state": state} if state else {}
     query |= {"source": source} if source is not None else {}
@@ -29,7 +34,11 @@ def inbound(*, state: str | None, source: str | None, limit: int, as_json: bool)
         output.as_json(raw)
         return
     heads = ("received", "delivery", "kind", "state", "")
-    output.table(heads, [_row(each) for each in page.deliveries])
+    output.table(
+        heads,
+        [_row(each) for each in page.deliveries],
+        none="no such delivery" if query.keys() - {"limit"} else "no webhook was received",
+    )
     if page.cursor is not None:
         output.note("there is more: see --state, --source and --limit")
 

@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("deploy.cli.remote", "Let a session take no more inputs."),
     "resume": ("deploy.cli.remote", "Let a paused session take inputs again."),
     "runs": ("deploy.cli.runs", "List the runs of a session, or show one."),
-    "processors": ("deploy.cli.remote", "List processors, or those of a session."),
+    "processors": ("deploy.cli.processors", "List processors, or those of a session."),
     "outbox": ("deploy.cli.outbox", "List undelivered replies; send one again."),
     "inbound": ("deploy.cli.inbound", "List received webhooks and what became of each."),
     "audit": ("deploy.cli.audit", "List whatever has not come to an end."),
@@ -61,7 +61,14 @@ class _Commands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """Each command explains itself: turnwright ask --help.
+
+What it does not take as an option it reads from the environment (TURNWRIGHT_HOME, TURNWRIGHT_URL, …) and from
+turnwright.toml; `turnwright config check` shows what is in effect. Exit status: 0 done, 1 not done, 2 wrong usage or
+configuration."""
+
+
+@click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="turnwright", prog_name="turnwright")
 def turnwright() -> None:
     """Run LLM agents durably, and talk to them."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from deploy.cli import output
+from deploy.cli.examples import examples
 from deploy.cli.server import Misused, check_session, find_server
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import Commanded, OutboxEntry, OutboxPage, OutboxState
@@ -16,10 +17,16 @@ from services.sessions.values import Commanded, OutboxEntry, OutboxPage, OutboxS
 _entry_id = re.compile(ENTRY_ID)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "turnwright outbox",
+        "turnwright outbox --state poisoned --json",
+        "turnwright outbox --replay app:orders@r3",
+    )
+)
 @click.option("--state", type=click.Choice(get_args(OutboxState)), help="Only replies in this state.")
-@click.option("--session", help="Only replies of this session.")
-@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.option("--session", metavar="SESSION", help="Only replies of this session.")
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--replay", "replayed", metavar="ID", help="Send this undelivered reply again.")
 @click.option("--discard", "discarded", metavar="ID", help="Deliver this reply no more.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -46,7 +53,11 @@ def outbox(
         output.as_json(raw)
         return
     heads = ("entry", "state", "to", "attempts", "since", "")
-    output.table(heads, [_row(each) for each in page.entries])
+    output.table(
+        heads,
+        [_row(each) for each in page.entries],
+        none="no such reply" if state or session else "no reply waits or failed",
+    )
     if page.cursor is not None:
         output.note("there is more: see --state, --session and --limit")
 

@@ -16,8 +16,11 @@ def as_json(raw: bytes) -> None:
     click.echo(raw)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their heads, in columns as wide as needed."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, none: str = "") -> None:
+    """Print rows under their heads, in columns as wide as needed; without any, only the remark `none`."""
+    if not rows and none:
+        note(none)
+        return
     lines = [[plain(cell, one_line=True) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[i]) for row in lines) for i in range(len(heads))]
     for row in lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 
@@ -11,8 +10,9 @@ import msgspec
 
 from deploy.cli import output
 from deploy.cli.asking import Answer, Withdrawn
+from deploy.cli.examples import examples
 from deploy.cli.live import follow
-from deploy.cli.server import Failed, Misused, Query, Server, check_session, find_server, session_path
+from deploy.cli.server import Absent, Failed, Misused, Query, Server, check_session, find_server, session_path
 from services.diagnosis.wording import why_text
 from services.sessions.values import (
     Accepted,
@@ -20,9 +20,6 @@ from services.sessions.values import (
     Commanded,
     EventPage,
     EventView,
-    InstalledProcessors,
-    ProcessorView,
-    SessionDetail,
     SessionPage,
     Why,
 )
@@ -30,16 +27,28 @@ from services.streams.vocabulary import TurnSettled
 
 _PAGE = 500
 
-_processor_name = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 session_argument = click.argument("session")
 
 
-@click.command()
+@click.command(
+    # What is too much is told by `ask` itself: it is nearly always a text without quotes.
+    context_settings={"allow_extra_args": True},
+    epilog=examples(
+        'turnwright ask "What time is it?"',
+        'turnwright ask --session app:tour "Say it again"',
+        'turnwright ask --agent clerk --json "Hello"',
+    ),
+)
 @click.argument("text")
-@click.option("--session", help="Go on in this session; app:<name> is made on first use.")
-@click.option("--agent", help="Which agent answers; fixed when a session is made.")
+@click.option(
+    "--session",
+    metavar="SESSION",
+    help="Go on in this session; app:<name> is made on first use.  [default: a new one]",
+)
+@click.option(
+    "--agent", metavar="NAME", help="Which agent answers; fixed when a session is made.  [default: default]"
+)
 @click.option(
     "--policy",
     type=click.Choice(["follow_up", "steer", "collect", "silent"]),
@@ -58,7 +67,9 @@ def ask(
     no_wait: bool,
     as_json: bool,
 ) -> None:
-    """Ask TEXT and wait for the answer."""
+    """Ask TEXT, one argument in quotes, and wait for the answer, which is shown while it is written."""
+    if click.get_current_context().args:
+        raise click.UsageError('TEXT is one argument: put it in quotes, turnwright ask "What time is it?"')
     if not text.strip():
         raise Misused("text: must not be empty")
     if session is not None:
@@ -67,7 +78,10 @@ def ask(
     given = {"text": text, "session": session, "agent": agent, "policy": policy, "deliver": deliver or None}
     body = {name: value for name, value in given.items() if value is not None}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
-    accepted, raw = server.send("/api/prompts", Accepted, body, headers)
+    try:
+        accepted, raw = server.send("/api/prompts", Accepted, body, headers)
+    except Absent as error:
+        raise Failed(f"{error.message}; only app:<name> is made on first use") from None
     if no_wait or policy == "silent":
         output.as_json(raw) if as_json else output.say(f"{accepted.session} {accepted.offset}")
         return
@@ -83,14 +97,18 @@ def ask(
         raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright {where} {accepted.session}")
 
 
-@click.command()
+@click.command(
+    epilog=examples("turnwright sessions", "turnwright sessions --status waiting --limit 5 --json")
+)
 @click.option(
     "--status",
     type=click.Choice(["idle", "running", "waiting", "paused", "faulted"]),
     help="Only sessions in this state.",
 )
-@click.option("--source", help="Only sessions of this origin: prompt, app, …")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option(
+    "--source", metavar="NAME", help="Only sessions of this origin: prompt, app, slack, github, in, …"
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many at most.")
 @as_json_option
 def sessions(*, status: str | None, source: str | None, limit: int, as_json: bool) -> None:
     """List sessions, newest activity first."""
@@ -102,16 +120,34 @@ def sessions(*, status: str | None, source: str | None, limit: int, as_json: boo
         output.as_json(raw)
         return
     rows = [(each.session, each.status, output.clock(each.updated_at)) for each in page.sessions]
-    output.table(("session", "status", "last activity"), rows)
+    output.table(("session", "status", "last activity"), rows, none="no session")
     if page.cursor is not None:
         output.note("there is more: see --status, --source and --limit")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "turnwright events app:tour",
+        "turnwright events app:tour --follow --json",
+        "turnwright events app:tour --after 0 --type turn.settled",
+    )
+)
 @session_argument
-@click.option("--after", type=click.IntRange(0), help="Start after this offset, not near the end.")
-@click.option("--limit", type=click.IntRange(1, _PAGE), default=100, show_default=True)
-@click.option("--type", "types", multiple=True, help="Only events of this type; repeatable.")
+@click.option(
+    "--after",
+    type=click.IntRange(0),
+    help="Start after this offset; 0 for the first event.  [default: LIMIT before the last]",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, _PAGE), default=100, show_default=True, help="How many at most."
+)
+@click.option(
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    help="Only events of this type, like turn.settled; repeatable.",
+)
 @click.option("--follow", "is_followed", is_flag=True, help="Go on with what comes, until interrupted.")
 @as_json_option
 def events(
@@ -133,11 +169,11 @@ def events(
             _show_event(news, as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples("turnwright why app:tour"))
 @session_argument
 @as_json_option
 def why(session: str, *, as_json: bool) -> None:
-    """Say why SESSION is not idle."""
+    """Say in one sentence what SESSION waits for, or that it is idle, and what keeps its replies."""
     told, raw = find_server().read(session_path(session, "why"), Why)
     if as_json:
         output.as_json(raw)
@@ -147,27 +183,29 @@ def why(session: str, *, as_json: bool) -> None:
             output.say(why_text("reply", each, clock=output.clock))
 
 
-@click.command()
+@click.command(epilog=examples("turnwright cancel app:tour", "turnwright cancel app:tour --queued"))
 @session_argument
 @click.option("--queued", is_flag=True, help="Cancel what waits behind the running turn too.")
 @as_json_option
 def cancel(session: str, *, queued: bool, as_json: bool) -> None:
     """Cancel the running turn of SESSION."""
     path, body = session_path(session, "cancel"), {"queued": queued}
-    _command(path, body, done="asked to stop", undone="nothing is running", as_json=as_json)
+    command(path, body, done="asked to stop", undone="nothing is running", as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples('turnwright pause app:tour --reason "under review"'))
 @session_argument
-@click.option("--reason", default="operator", show_default=True, help="What `why` tells of it.")
+@click.option(
+    "--reason", metavar="TEXT", default="operator", show_default=True, help="What `why` tells of it."
+)
 @as_json_option
 def pause(session: str, *, reason: str, as_json: bool) -> None:
     """Let SESSION take no inputs and start no jobs until it is resumed."""
     path, body = session_path(session, "pause"), {"reason": reason}
-    _command(path, body, done="paused", undone="it was paused already", as_json=as_json)
+    command(path, body, done="paused", undone="it was paused already", as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples("turnwright resume app:tour"))
 @session_argument
 @as_json_option
 def resume(session: str, *, as_json: bool) -> None:
@@ -182,27 +220,10 @@ def resume(session: str, *, as_json: bool) -> None:
     _show_commanded(commanded, raw, done="resumed", undone="it was not paused", as_json=as_json)
 
 
-@click.command()
-@click.argument("session", required=False)
-@click.option("--resume", "resumed", metavar="NAME", help="Let this parked processor try again.")
-@click.option("--skip", "skipped", metavar="NAME", help="Let it pass by the event it stumbled over.")
-@as_json_option
-def processors(session: str | None, *, resumed: str | None, skipped: str | None, as_json: bool) -> None:
-    """List the installed processors, or where those of SESSION stand; let a parked one go on."""
-    if resumed is not None or skipped is not None:
-        _unpark(session, resumed=resumed, skipped=skipped, as_json=as_json)
-        return
-    server = find_server()
-    if session is None:
-        known, raw = server.read("/api/processors", InstalledProcessors)
-        rows = [(each.name, f"v{each.version}", ", ".join(each.consumes)) for each in known.processors]
-        heads = ("processor", "version", "consumes")
-    else:
-        detail, raw = server.read(session_path(session), SessionDetail, {"limit": 1})
-        raw = msgspec.json.encode({"session": detail.session, "processors": detail.processors})
-        heads = ("processor", "version", "status")
-        rows = [(each.name, f"v{each.version}", _standing(each)) for each in detail.processors]
-    output.as_json(raw) if as_json else output.table(heads, rows)
+def command(path: str, body: Mapping[str, object], *, done: str, undone: str, as_json: bool) -> None:
+    """POST `body` to `path` and say what it changed, or nothing. Raises: Failed."""
+    commanded, raw = find_server().send(path, Commanded, body)
+    _show_commanded(commanded, raw, done=done, undone=undone, as_json=as_json)
 
 
 def _await(server: Server, accepted: Accepted, *, is_live: bool) -> TurnSettled:
@@ -233,23 +254,6 @@ def _answered(accepted: Accepted, settled: TurnSettled) -> Answered:
     )
 
 
-def _unpark(session: str | None, *, resumed: str | None, skipped: str | None, as_json: bool) -> None:
-    if session is None:
-        raise click.UsageError("--resume and --skip need a SESSION.")
-    if resumed is not None and skipped is not None:
-        raise click.UsageError("--resume and --skip exclude each other.")
-    name, verb, done = (resumed, "resume", "resumed") if resumed is not None else (skipped, "skip", "skipped")
-    if not name or not _processor_name.fullmatch(name):
-        raise Misused(f"--{verb}: {name!r} can not be the name of a processor")
-    path = session_path(session, "processors", name, verb)
-    _command(path, {}, done=done, undone=f"it was {done} already", as_json=as_json)
-
-
-def _command(path: str, body: Mapping[str, object], *, done: str, undone: str, as_json: bool) -> None:
-    commanded, raw = find_server().send(path, Commanded, body)
-    _show_commanded(commanded, raw, done=done, undone=undone, as_json=as_json)
-
-
 def _show_commanded(commanded: Commanded, raw: bytes, *, done: str, undone: str, as_json: bool) -> None:
     if as_json:
         output.as_json(raw)
@@ -267,9 +271,3 @@ def _show_event(event: EventView, *, as_json: bool) -> None:
 
 def _why_text(told: Why) -> str:
     return why_text(told.status, told.wait, clock=output.clock)
-
-
-def _standing(processor: ProcessorView) -> str:
-    if processor.status == "parked":
-        return f"parked before the event at {processor.fault} ({processor.error})"
-    return "up to date" if processor.offset is None else f"catching up, at {processor.offset}"

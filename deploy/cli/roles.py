@@ -8,24 +8,38 @@ import sys
 
 import click
 
+from deploy.cli.examples import examples
 from services.logs import configure_logging
 from services.settings import Settings, load_settings
 
+_STORE = "TURNWRIGHT_STORE_URL=redis://store:6379/0"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "turnwright up",
+        "TURNWRIGHT_PORT=9000 TURNWRIGHT_WORKERS=1 turnwright up",
+        "OPENAI_API_KEY=... TURNWRIGHT_MODEL=openai:<model> turnwright up",
+    )
+)
 def up() -> int:
-    """Run everything on this machine: stores, web, workers, beat. Ctrl-C stops all of it."""
+    """Run everything on this machine: stores, web, workers, beat. Ctrl-C stops all of it.
+
+    Data is kept in TURNWRIGHT_HOME (./.turnwright). Web listens at port 8080 or the next free one, unless
+    TURNWRIGHT_PORT says which.
+    """
     from deploy.up import run_up
 
     return run_up(load_settings())
 
 
-@click.command()
+@click.command(
+    epilog=examples(f"{_STORE} TURNWRIGHT_API_TOKEN_FILE=token TURNWRIGHT_HOST=0.0.0.0 turnwright web")
+)
 @click.option("--listen-fd", type=click.IntRange(min=0), hidden=True)
 def web(listen_fd: int | None) -> None:
-    """Run one web process."""
+    """Run one web process, beside stores that run already."""
     settings = load_settings()
     configure_logging(settings, "web")
     check_start(settings, is_patient=False)
@@ -40,11 +54,11 @@ def web(listen_fd: int | None) -> None:
     run_web(settings, listen_fd=listen_fd)
 
 
-@click.command()
+@click.command(epilog=examples(f"{_STORE} turnwright worker --name worker-7"))
 @click.option("--name", metavar="NAME", help="Unique on this machine.  [default: worker-<pid>]")
 @click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
 def worker(name: str | None, *, is_supervised: bool) -> None:
-    """Run one worker process."""
+    """Run one worker process, with TURNWRIGHT_SLOTS threads, beside stores that run already."""
     if name is not None and not _NAME.fullmatch(name):
         raise click.BadParameter("1 to 100 letters, digits and . _ -", param_hint="--name")
     settings = load_settings()
@@ -56,10 +70,10 @@ def worker(name: str | None, *, is_supervised: bool) -> None:
     run_worker(settings, chosen, on_ready=lambda: None if is_supervised else _say(f"{chosen} runs"))
 
 
-@click.command()
+@click.command(epilog=examples(f"{_STORE} turnwright beat"))
 @click.option("--supervised", "is_supervised", is_flag=True, hidden=True)
 def beat(*, is_supervised: bool) -> None:
-    """Run one beat process; any number of them may run."""
+    """Run one beat process, beside stores that run already; any number of them may run."""
     settings = load_settings()
     configure_logging(settings, "beat")
     check_start(settings)

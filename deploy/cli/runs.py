@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from deploy.cli import output
+from deploy.cli.examples import examples
 from deploy.cli.server import Misused, check_session, find_server, session_path
 from services.sessions.run_record import RunAttempt, RunDetail, RunPage
 from services.streams.vocabulary import Usage
@@ -16,10 +17,12 @@ from services.streams.vocabulary import Usage
 _number = re.compile("[1-9][0-9]{0,8}")
 
 
-@click.command()
+@click.command(epilog=examples("turnwright runs app:tour", "turnwright runs app:tour@1 --json"))
 @click.argument("which", metavar="SESSION|RUN")
-@click.option("--cursor", type=click.IntRange(1), help="Go on after an earlier page.")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option(
+    "--cursor", type=click.IntRange(1), help="Go on after an earlier page, with the number it ended with."
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def runs(which: str, *, cursor: int | None, limit: int, as_json: bool) -> None:
     """List the runs of SESSION, newest first, or show one RUN (<session>@<number>)."""
@@ -35,7 +38,7 @@ def runs(which: str, *, cursor: int | None, limit: int, as_json: bool) -> None:
         (each.run, each.state, str(each.attempts), ", ".join(each.models), _used(each.usage))
         for each in page.runs
     ]
-    output.table(("run", "state", "attempts", "models", "used"), rows)
+    output.table(("run", "state", "attempts", "models", "used"), rows, none="no run yet")
     if page.cursor is not None:
         output.note(f"more: --cursor {page.cursor}")
 

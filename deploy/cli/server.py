@@ -51,6 +51,10 @@ class Failed(click.ClickException):
     """A command that could not be done: one line, exit status 1."""
 
 
+class Absent(Failed):
+    """What was named does not exist."""
+
+
 class Misused(Failed):
     """A command that can never be done as it was given: one line, exit status 2."""
 
@@ -64,8 +68,9 @@ class Lost(Exception):
 class Server:
     """One server and the token to use there."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
+    def __init__(self, url: str, token: str, *, origin: str) -> None:
+        """`origin` says where the token is from."""
+        self.url, self._origin = url, origin
         is_local = is_loopback(urlsplit(url).hostname or "")
         self._client = httpx2.Client(
             base_url=url,
@@ -137,13 +142,15 @@ class Server:
         if problem is None:
             raise Failed(f"{self.url} answered with status {response.status_code}: is it Turnwright?")
         if response.status_code == 401:
-            raise Failed(f"{self.url} does not know this token: set TURNWRIGHT_API_TOKEN")
+            raise Failed(
+                f"{self.url} does not know the token of {self._origin}: set TURNWRIGHT_API_TOKEN to one it knows"
+            )
         if response.status_code == 503:
             raise Lost(f"{self.url}: {_said(problem)}")
         if response.status_code in (400, 422):
             raise Misused(_said(problem))
-        if response.status_code == 404 and not problem.detail:
-            raise Failed(f"{response.url} does not exist")
+        if response.status_code == 404:
+            raise Absent(_said(problem) if problem.detail else f"{response.url} does not exist")
         raise Failed(_said(problem))
 
     def _parse(self, response: httpx2.Response, shape: type[T]) -> tuple[T, bytes]:
@@ -163,7 +170,8 @@ class _Announced(msgspec.Struct, frozen=True):
 def find_server() -> Server:
     """The server the environment names, otherwise the local one. Raises: Failed, ConfigurationError."""
     settings = load_settings()
-    return Server(settings.url or _local_url(settings.home), _token(settings))
+    origin = str(settings.home / "token") if settings.api_token is None else "TURNWRIGHT_API_TOKEN"
+    return Server(settings.url or _local_url(settings.home), _token(settings), origin=origin)
 
 
 def session_path(session: str, *parts: str) -> str:
@@ -183,7 +191,10 @@ def _local_url(home: Path) -> str:
     try:
         return msgspec.json.decode((home / "run" / "server.json").read_bytes(), type=_Announced).url
     except (OSError, msgspec.MsgspecError):
-        raise Failed(f"no server runs on {home}: start one with `make up`, or set TURNWRIGHT_URL") from None
+        raise Failed(
+            f"no server runs on {home}: start one with `make up`, or set TURNWRIGHT_HOME to the data directory of "
+            "one that runs, or TURNWRIGHT_URL to its address"
+        ) from None
 
 
 def _token(settings: Settings) -> str:
@@ -203,7 +214,7 @@ def _said(problem: Problem) -> str:
     detail = problem.detail
     for pattern, plain in _PLAIN:
         detail = pattern.sub(plain, detail)
-    if problem.type.endswith((":invalid", ":not-found", ":malformed")) and detail:
+    if problem.type.endswith((":invalid", ":not-found", ":malformed", ":state")) and detail:
         return ": ".join(part for part in (problem.field, detail) if part)
     return ": ".join(part for part in (problem.title, problem.field, detail) if part)
 

@@ -86,7 +86,8 @@ def _plugins(settings: Settings, config: Config) -> Generator[Finding, None, Map
     checked: list[Plugins] = []
     good = f"models {', '.join(models)}"
     for found in _tried("plugins", lambda: checked.append(check_plugins(settings, config)), good):
-        yield msgspec.structs.replace(found, text=f"{_HERE}: {found.text}")
+        tools = f"; tools {', '.join(checked[0].tools.names())}" if checked else ""
+        yield msgspec.structs.replace(found, text=f"{_HERE}: {found.text}{tools}")
     return checked[0].channels if checked else {}
 
 

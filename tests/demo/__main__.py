@@ -61,7 +61,9 @@ class Demo:
             sys.stdout.write(f"{what:20} NOT ANSWERED within {WITHIN_S:g} s\n")
             return
         line = " ".join(text.split())
-        sys.stdout.write(f"{what:20} answered in {took_ms:4.0f} ms: {line[-SHOWN:]}\n")
+        if len(line) > SHOWN:
+            line = f"… {line[-SHOWN:].partition(' ')[2]}"
+        sys.stdout.write(f"{what:20} answered in {took_ms:4.0f} ms: {line}\n")
 
     def _prompt(self) -> str:
         headers = {"Authorization": f"Bearer {self._token}", "Prefer": f"wait={WITHIN_S:g}"}

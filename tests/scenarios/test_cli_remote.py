@@ -229,6 +229,25 @@ def test_a_session_id_that_can_not_be_is_one_clear_line(shell: Shell) -> None:
     assert (asked.status, asked.err) == (2, ended.err)
 
 
+def test_a_session_that_only_others_can_make_is_not_made_by_asking(shell: Shell) -> None:
+    asked = shell.run("ask", "hello", "--session", "tour")
+
+    assert asked.status == 1
+    assert asked.err == "Error: session tour does not exist; only app:<name> is made on first use\n"
+
+
+def test_an_empty_list_is_said_to_be_empty(shell: Shell) -> None:
+    for command, words in (
+        (("sessions",), "no session"),
+        (("outbox",), "no reply waits or failed"),
+        (("outbox", "--state", "poisoned"), "no such reply"),
+        (("inbound",), "no webhook was received"),
+        (("inbound", "--source", "slak"), "no such delivery"),
+    ):
+        listed = shell.run(*command)
+        assert (listed.status, listed.out, listed.err) == (0, "", f"{words}\n")
+
+
 def test_a_refused_prompt_is_one_clear_line(stage: Stage, shell: Shell) -> None:
     stage.prompt("hello", session=X)
     stage.call("POST", f"/api/sessions/{X}/pause", json={"reason": "audit"})
@@ -258,7 +277,7 @@ def test_a_processor_is_only_let_go_on_where_it_stopped(stage: Stage, shell: She
     unknown = shell.run("processors", X, "--skip", "nobody")
     nameless = shell.run("processors", X, "--skip", "a/b")
 
-    assert (fine.status, "the processor agent is not parked" in fine.err) == (1, True)
+    assert (fine.status, fine.err) == (1, "Error: the processor agent is not parked\n")
     assert unknown.err == f"Error: processor nobody of session {X} does not exist\n"
     assert (nameless.status, len(nameless.err.splitlines())) == (2, 1)
 
@@ -309,13 +328,14 @@ def test_a_reader_who_has_seen_enough_is_no_failure(stage: Stage, shell: Shell) 
     assert (process.wait(timeout=20), process.stderr.read()) == (0, "")
 
 
-def test_an_unknown_token_is_one_clear_line(shell: Shell) -> None:
+def test_an_unknown_token_is_one_clear_line_that_says_where_it_is_from(shell: Shell) -> None:
     wrong = Shell(home=shell.home, variables={"TURNWRIGHT_API_TOKEN": "wrong"})
-
     ended = wrong.run("sessions")
+    assert (ended.status, len(ended.err.splitlines())) == (1, 1)
+    assert "does not know the token of TURNWRIGHT_API_TOKEN" in ended.err
 
-    assert ended.status == 1
-    assert "does not know this token" in ended.err
+    (shell.home / "token").write_text("stale\n")
+    assert f"does not know the token of {shell.home / 'token'}" in shell.run("sessions").err
 
 
 def test_a_server_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
@@ -326,7 +346,7 @@ def test_a_server_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     tokenless = Shell(home=tmp_path, variables={"TURNWRIGHT_URL": "http://127.0.0.1:1"})
 
     for shell, words in (
-        (nowhere, "no server runs on"),
+        (nowhere, "or set TURNWRIGHT_HOME to the data directory of one that runs"),
         (gone, "no server answers"),
         (tokenless, "no token"),
     ):

@@ -34,6 +34,7 @@ def test_check_says_what_is_in_effect_without_any_file() -> None:
     assert result.exit_code == 0
     assert "no file, built-in defaults" in result.stdout
     assert "offline" in result.stdout
+    assert "tools           clock" in result.stdout
 
 
 def test_check_reads_the_file_of_the_working_directory(tmp_path: Path) -> None:

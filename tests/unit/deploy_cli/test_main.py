@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from deploy.cli.main import COMMANDS, run
+from deploy.cli.main import turnwright as command_line
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,6 +42,35 @@ def test_every_listed_command_can_be_loaded_and_explains_itself(
 ) -> None:
     assert run([command, "--help"]) == 0
     assert f"turnwright {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [*sorted(set(COMMANDS) - {"config"}), "config check", "config schema"])
+def test_every_help_ends_with_examples_that_the_command_understands(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([*command.split(), "--help"])
+    _, _, end = capsys.readouterr().out.partition("  Examples:\n")
+
+    assert end
+    for line in end.splitlines():
+        words = shlex.split(re.sub(r"( > \S+|<model>)", "", line))
+        arguments = words[words.index("turnwright") + 1 :]
+        assert arguments[: len(command.split())] == command.split()
+        parse(command_line, arguments)
+
+
+def parse(command: click.Command, arguments: list[str], parent: click.Context | None = None) -> None:
+    """Take `arguments` apart as the command would before it runs. Raises: click.UsageError."""
+    with command.make_context("turnwright", list(arguments), parent=parent) as context:
+        if isinstance(command, click.Group):
+            _, inner, rest = command.resolve_command(context, arguments)
+            assert inner is not None
+            parse(inner, rest, context)
+
+
+def test_a_prompt_without_quotes_is_told_to_have_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "What", "time", "is", "it"]) == 2
+    assert "TEXT is one argument: put it in quotes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["ask"], ["web", "--listen-fd", "x"], ["--nonsense"]])

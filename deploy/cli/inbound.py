@@ -60,7 +60,8 @@ def remark(delivery: Delivery) -> str:
         return f"{delivery.wait.text}{until}"
     if delivery.state == "routed":
         return f"{delivery.session}@{delivery.offset}"
-    return delivery.reason
+    told = f", told in the thread: {delivery.session}@{delivery.notice}" if delivery.notice else ""
+    return f"{delivery.reason}{told}"
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:

@@ -22,6 +22,16 @@ _PAUSES = {
     "circuit_breaker": "far more happened here than is allowed",
 }
 
+# Why what was asked came to nothing before it was even heard, by the code of what went wrong last.
+_UNREACHED = {
+    "paused": "I was paused for too long",
+    "expired": "it waited for more than three days",
+    "permission_unknown": "GitHub did not say whether you may ask me",
+    "permission_unreadable": "I am not allowed to see who may ask me here",
+    "defect": "I ran into a fault of my own, however often I tried",
+    "timeout": "what I need for it did not answer in time, however often I tried",
+}
+
 _ENDS = {
     "answered": "I have nothing to say to that.",
     "failed": "I could not answer this.",
@@ -67,3 +77,13 @@ def paused_by(reason: str, session: str) -> str:
 def paused_meanwhile(session: str) -> str:
     """A note on what is asked while the session is paused, by whomever."""
     return f"I am paused, so this waits. I go on after `turnwright resume {session}`."
+
+
+def never_reached(code: str, session: str) -> str:
+    """A note on what was asked and never became an input of `session`; what was asked before it, it is about too."""
+    why = _UNREACHED.get(code, f"what I need for it failed, however often I tried ({code})")
+    after = f" after `turnwright resume {session}`" if code == "paused" else ""
+    return (
+        f"What was asked here did not reach me, because {why}. Please ask again{after}."
+        " Whoever runs me sees more with `turnwright inbound --state failed`."
+    )

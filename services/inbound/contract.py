@@ -142,5 +142,12 @@ class Source(Protocol):
     def key_of(self, received: InboundReceived) -> str:
         """The key of what it changes or takes back."""
 
+    def thread_of(self, received: InboundReceived, sending: Sending | None) -> str:
+        """Where whoever sent it is told that it came to nothing, as in `InputReceived.reply_to`.
+
+        Empty where nobody is to be told: bots, ourselves, and who may not call us, as far as that can be known; with
+        no `sending` nobody is asked. Raises: DeliveryError (cancelled).
+        """
+
 
 Sources = Mapping[str, Source]

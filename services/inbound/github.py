@@ -136,6 +136,29 @@ class GitHubSource:
         inbound = self._inbound(received)
         return inbound.key if inbound.trigger not in ("mention", "") else inbound.said_key
 
+    def thread_of(self, received: InboundReceived, sending: Sending | None) -> str:
+        """See `Source`. Where GitHub does not say who may write, what the webhook says of its sender has to do: no
+        work is started by it.
+        """
+        inbound = self._inbound(received)
+        try:
+            target = target_where(inbound, seen_ms=received.sent_at)
+        except BadAddress:
+            return ""
+        if inbound.is_own or inbound.actor is None or inbound.actor.is_bot:
+            return ""
+        return target.address if self._may_be_told(inbound, target, sending) else ""
+
+    def _may_be_told(self, inbound: Inbound, target: Target, sending: Sending | None) -> bool:
+        if sending is not None:
+            try:
+                verdict = self._permissions.judge(target.repository, inbound.actor, sending)
+            except (Unavailable, Overloaded):
+                return inbound.is_member
+            if verdict.denial != "permission_unreadable":
+                return verdict.denial is None
+        return inbound.is_member
+
     def _inbound(self, received: InboundReceived) -> Inbound:
         found = read(received.kind, received.headers.get(GUID, ""), received.body.encode(), login=self._login)
         if isinstance(found, str):

@@ -132,6 +132,11 @@ class PluggedSource:
             raise Defect("a delivery that no channel has read")
         return f"{self.name}:{received.told.key}"
 
+    def thread_of(self, received: InboundReceived, sending: Sending | None) -> str:
+        """See `Source`."""
+        told = received.told
+        return f"{self.name}:{told.reply_to}" if told and told.reply_to and not told.is_bot else ""
+
     def _told(self, request: Request) -> Delivery | Answer:
         """What the package says, held against what it may say. Raises: Invalid, Broken, Busy."""
         told: object = self._border.call(

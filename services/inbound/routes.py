@@ -6,16 +6,19 @@ May run any number of times: what is said has a key of its own, and a repeat fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
 from services.channels.contract import DeliveryError
+from services.clock import boot_s
 from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Overloaded, StreamPaused
 from services.faults import Faults
 from services.inbound.commands import Commands
 from services.inbound.contract import Commanded, Dropped, NotYet, Said, Source, Sources
 from services.inbound.pauses import tell_pause
 from services.inbound.router import NO_SOURCE
+from services.inbound.unreached import Failed, Unreached
 from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Result, Settled
@@ -39,6 +42,8 @@ from services.telemetry.tracer import within
 
 PAGE = 40
 ATTEMPTS = 30
+# So often is tried to tell of the end of one that failed, before it ends untold.
+TELLS = 5
 PAUSED_S = 5.0
 # What a session begins with stands behind its creation.
 FIRST = 2
@@ -58,12 +63,13 @@ class Routes:
         terms: Terms,
         may_start: Callable[[], bool],
         faults: Faults,
+        clock: Callable[[], float] = boot_s,
         spans: RunSpans | None = None,
     ) -> None:
         self._log, self._sources, self._controls, self._running = log, sources, controls, running
         self._commands, self._terms, self._may_start = commands, terms, may_start
-        self._faults, self._spans = faults, spans or RunSpans()
-        self._deadlines = Deadlines()
+        self._faults, self._clock, self._spans = faults, clock, spans or RunSpans()
+        self._deadlines, self._unreached = Deadlines(), Unreached(log)
 
     def effect(self, held: Held) -> str:
         """Nobody notices a repeat."""
@@ -78,29 +84,31 @@ class Routes:
         kept = past.get(held.stream, queued.delivery)
         if kept is None:
             return _settled(queued, "failed", "delivery_gone")
-        if claim.expired:
-            return _settled(queued, "failed", "expired")
-        if claim.attempt - claim.waits > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
-            return _settled(queued, "failed", "attempts_exhausted")
-        received = kept.decode(InboundReceived)
+        received, reason = kept.decode(InboundReceived), _final(claim)
         work_for(event.context, held.stream)
         source = self._sources.get(received.source)
         if source is None:
-            return _settled(queued, "ignored", NO_SOURCE)
-        attempt = self._attempt(claim)
+            return _settled(queued, "failed", reason) if reason else _settled(queued, "ignored", NO_SOURCE)
+        if reason and _is_used_up(claim, TELLS):
+            return _settled(queued, "failed", reason)
+        task = _Task(source, queued, received, self._attempt(claim))
+        failed = Failed(queued=queued, kept=kept, reason=reason, error=claim.error)
+        result = self._attempted(held, claim, task, partial(self._failed, failed) if reason else self._taken)
+        self._faults.at("route.appended")
+        return result
+
+    def _attempted(self, held: Held, claim: Claim, task: _Task, step: Callable[[_Task], Result]) -> Result:
+        attempt = task.attempt
+        facts = {names.ROUTED_TO: task.queued.session}
         self._running.add(held, attempt)
         try:
-            span = self._spans.begin(
-                f"route {received.source}", held, claim, attributes={names.ROUTED_TO: queued.session}
-            )
+            span = self._spans.begin(f"route {task.received.source}", held, claim, attributes=facts)
             with within(span, held.stream), attempt:
-                result = self._taken(_Task(source, queued, received, attempt))
+                return step(task)
         except (StreamPaused, NotYet, Overloaded, DeliveryError) as error:
             return _again(error, claim, stopped=attempt.cancel_reason)
         finally:
             self._running.remove(held)
-        self._faults.at("route.appended")
-        return result
 
     def _attempt(self, claim: Claim) -> Attempt:
         return Attempt(
@@ -109,7 +117,21 @@ class Routes:
             least_s=0.0,
             timeout_s=self._terms.timeout_s,
             may_start=self._may_start,
+            clock=self._clock,
         )
+
+    def _failed(self, failed: Failed, task: _Task) -> Result:
+        """The end of one that never reached its session, and of whoever waits for that to be told."""
+        queued = task.queued
+        offset = self._unreached.offset(failed, task.source)
+        if offset:
+            # Whoever took it there did not come to say so.
+            return _settled(queued, "routed", offset=offset)
+        thread = ""
+        if self._unreached.is_waited_for(failed, task.source):
+            thread = task.thread()
+        notice = self._unreached.tell(failed, thread) if thread else 0
+        return _settled(queued, "failed", failed.reason, notice=notice)
 
     def _taken(self, task: _Task) -> Result:
         match task.queued.does:
@@ -191,6 +213,28 @@ class _Task(msgspec.Struct, frozen=True):
     def compose(self, *, is_first: bool) -> Said | Commanded | Dropped:
         return self.source.compose(self.queued, self.received, self.attempt, is_first=is_first)
 
+    def thread(self) -> str:
+        """Where whoever sent it is told that it failed, also where nobody says in time whether to."""
+        try:
+            return self.source.thread_of(self.received, self.attempt)
+        except DeliveryError:
+            if self.attempt.cancel_reason != TIMEOUT:
+                raise
+            return self.source.thread_of(self.received, None)
+
+
+def _final(claim: Claim) -> str:
+    """Why nothing more is tried; empty while it is."""
+    if claim.expired:
+        return "expired"
+    return "attempts_exhausted" if _is_used_up(claim) else ""
+
+
+def _is_used_up(claim: Claim, more: int = 0) -> bool:
+    """Whether all attempts were made, and `more` after them."""
+    most = ATTEMPTS + more
+    return claim.attempt - claim.waits > most + DEATHS or claim.charged > most
+
 
 def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Claim, *, stopped: str) -> Again:
     """What is to be waited for. Only what somebody else has to mend costs an attempt.
@@ -223,7 +267,9 @@ def _not_said(queued: InboundQueued, composed: Said | Commanded | Dropped) -> Se
     return _settled(queued, "dropped", reason)
 
 
-def _settled(queued: InboundQueued, state: InboundState, reason: str = "", *, offset: int = 0) -> Settled:
+def _settled(
+    queued: InboundQueued, state: InboundState, reason: str = "", *, offset: int = 0, notice: int = 0
+) -> Settled:
     settled = InboundSettled(
         delivery=queued.delivery,
         state=state,
@@ -231,5 +277,6 @@ def _settled(queued: InboundQueued, state: InboundState, reason: str = "", *, of
         session=queued.session,
         offset=offset,
         job=queued.job,
+        notice=notice,
     )
     return Settled((EventInput.of("inbound.settled", settled),))

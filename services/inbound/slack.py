@@ -132,6 +132,19 @@ class SlackSource:
         """See `Source`."""
         return key_of(_arrival(received))
 
+    def thread_of(self, received: InboundReceived, sending: Sending | None) -> str:
+        """See `Source`. What is given by a form is answered where it was given, and not for long."""
+        arrival = Arrival(kind="other") if received.kind in _FORMS else _arrival(received)
+        if arrival.address is None or arrival.is_own or _subject(arrival).is_bot:
+            return ""
+        try:
+            me = self._identity if sending is None else self._me(sending)
+        except DeliveryError as error:
+            if error.kind == "cancelled":
+                raise
+            me = None
+        return arrival.address.encode() if me is None or me.team == arrival.team else ""
+
     def _said(
         self, queued: InboundQueued, arrival: Arrival, sending: Sending, *, is_first: bool
     ) -> Said | Dropped:

@@ -89,6 +89,10 @@ class StandardSource:
         """See `Source`."""
         return f"{self.name}:{received.headers.get(ID, '')}"
 
+    def thread_of(self, received: InboundReceived, sending: Sending | None) -> str:
+        """See `Source`. There is no thread."""
+        return ""
+
     def _text(self, document: object, received: InboundReceived) -> str:
         return _text_at(document, self._config.text) if self._config.text else received.body
 

@@ -169,6 +169,7 @@ def _delivery(
         reason=settled.reason if settled else "",
         session=session,
         offset=settled.offset if settled else 0,
+        notice=settled.notice if settled else 0,
         ended_at=ended_at,
         wait=wait,
     )

@@ -17,7 +17,8 @@ class Delivery(Value, frozen=True, kw_only=True):
     """One webhook that was received, and what became of it. Times are epoch milliseconds.
 
     `kind` is the sender's word for it; `sent_at` its time, or 0. `reason` is a safe code for whatever was not
-    routed. A routed one is the event at `offset` of `session`. `wait` says why a pending one is, and `unknown`
+    routed. A routed one is the event at `offset` of `session`; of a failed one the event at `notice` of `session`
+    tells in its thread, 0 where nobody is told. `wait` says why a pending one is, and `unknown`
     that what it came to is too far on in a long stream.
     """
 
@@ -31,6 +32,7 @@ class Delivery(Value, frozen=True, kw_only=True):
     reason: str = ""
     session: str = ""
     offset: int = 0
+    notice: int = 0
     ended_at: int | None = None
     wait: WaitReason | None = None
 

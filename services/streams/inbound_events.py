@@ -74,7 +74,8 @@ class InboundQueued(Payload, frozen=True):
 class InboundSettled(Payload, frozen=True):
     """What became of the delivery at offset `delivery`; `reason` is a safe code for all but the routed.
 
-    A routed one is the event at `offset` of `session`.
+    A routed one is the event at `offset` of `session`. Of a failed one the note at `notice` of `session` tells in its
+    thread; 0 where nobody is told.
     """
 
     delivery: int
@@ -83,3 +84,4 @@ class InboundSettled(Payload, frozen=True):
     session: str = ""
     offset: int = 0
     job: str = ""
+    notice: int = 0

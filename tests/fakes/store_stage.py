@@ -112,13 +112,14 @@ class Stage:
         read: Callable[[str], Script] = read_script,
         processors: Sequence[AnyProcessor] | None = None,
         on_demand: Sequence[tuple[AnyProcessor, Callable[[Event], bool]]] = (),
+        inbound: Sequence[AnyProcessor] = (),
         timeout_s: float = 3.0,
     ) -> None:
         self.url, self.keys = url, keys
         self.store = WatchedStore(url, read=read, timeout_s=timeout_s)
         self.log = Log(self.store, keys)
         self.registry = ProcessorRegistry(
-            [Puppet()] if processors is None else processors, on_demand=on_demand
+            [Puppet()] if processors is None else processors, on_demand=on_demand, inbound=inbound
         )
         self.due = DueSets(self.store, keys, grace_s=10)
         self.relay = Relay(self.store, keys, self.due, Wake(keys, NoHints(), enabled=False), every_s=1)

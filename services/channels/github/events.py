@@ -43,6 +43,10 @@ _THREADED = KINDS.keys() - {"ping", "installation"}
 # What says something for the first time. An edit counts when it calls us and the text before did not.
 _SAYING = frozenset({"opened", "created", "submitted"})
 
+# Not everybody may do this to an issue or a pull request.
+_RIGHTS = frozenset({"assigned", "labeled", "review_requested"})
+_MEMBERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+
 _event = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _guid = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII)
 
@@ -64,7 +68,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     id of the comment or review that holds `text`, 0: the issue or pull request itself. `thread` is the first
     comment of a review's thread, where there is one. `opening` is what the issue or pull request itself says, and
     `opener` wrote it. `at_s` is when GitHub has it that `text` became what it is, epoch seconds, 0 if it does not say.
-    `is_own`: we wrote `text`, or did it ourselves.
+    `is_own`: we wrote `text`, or did it ourselves. `is_member`: `actor` probably belongs to the repository, which is
+    not to be relied on.
     `calls`: `text` mentions us; `called`: it did before an edit too. `key` is the same for every delivery of one
     event, `said_key` for everything that ever happens to one text.
     """
@@ -97,6 +102,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     calls: bool = False
     called: bool = False
     is_own: bool = False
+    is_member: bool = False
     trigger: Trigger = ""
 
 
@@ -181,9 +187,19 @@ def _told(found: Inbound, payload: Payload, subject: Subject, login: str) -> Inb
         label=payload.label.name if payload.label else "",
         calls=mentions(text, login),
         called=mentions(_before(payload), login),
+        is_member=_is_member(actor, author, payload.action, said.author_association),
         is_own=is_marked or any(each is not None and each.is_self for each in doers),
     )
     return msgspec.structs.replace(told, trigger=_trigger(told, payload, login))
+
+
+def _is_member(
+    actor: Person | None, author: Person | None, action: str | None, association: str | None
+) -> bool:
+    """Who says nothing themselves must have some right to do what they did; who does is told of by GitHub."""
+    if actor is None or action not in _SAYING:
+        return actor is not None and action in _RIGHTS
+    return author is not None and author.id == actor.id and association in _MEMBERS
 
 
 def _trigger(told: Inbound, payload: Payload, login: str) -> Trigger:

@@ -47,7 +47,10 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """An issue or a pull request; `pull_request` is there on issues that are one."""
+    """An issue or a pull request; `pull_request` is there on issues that are one.
+
+    `author_association` is what its author is to the repository, roughly.
+    """
 
     number: Id
     title: str = ""
@@ -56,6 +59,7 @@ class Subject(msgspec.Struct, frozen=True):
     html_url: str = ""
     pull_request: Link | None = None
     updated_at: str = ""
+    author_association: str | None = None
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ class Comment(msgspec.Struct, frozen=True):
     path: str | None = None
     updated_at: str = ""
     submitted_at: str | None = None
+    author_association: str | None = None
 
 
 class Before(msgspec.Struct, frozen=True, rename={"value": "from"}):

@@ -48,7 +48,7 @@ def web_app(
     return create_app(
         backend.sessions,
         tokens=backend,
-        scrapers=backend.verify_here,
+        verify_here=backend.verify_here,
         readiness=backend.is_ready,
         metrics=scrape.text,
         limits=WebLimits(body_bytes=limits.max_prompt_bytes, live_requests=limits.live_streams),
@@ -59,6 +59,7 @@ def web_app(
         baggage_keys=foundation.baggage_keys,
         capture=Capture(spooling.keeper, foundation.sources(backend.answering), telemetry.counters),
         takes_webhooks=spooling.is_ready,
+        refused=spooling.refused,
     )
 
 

@@ -15,6 +15,7 @@ from services.sessions.facade import Sessions
 from services.sessions.inbound_values import DELIVERY_ID
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID
+from services.spool.refused import REFUSED_ID, RefusedWebhooks
 from services.telemetry.tracer import NoTracer, Tracer
 from web import connections, gate, problems, tracing
 from web.answers import Guarded
@@ -31,10 +32,12 @@ from web.prompts import prompts_blueprint
 from web.proxies import TrustedProxies
 from web.runs import runs_blueprint
 from web.sessions import controls_blueprint, sessions_blueprint
+from web.spool import spool_blueprint
 from web.webhooks import webhooks_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
 SCRAPE = "health.scrape"
+OF_THIS_HOST = (SCRAPE, "spool.page", "spool.show")
 OPEN = frozenset({"health.healthz", "health.readyz", "health.readyz_webhooks"})
 
 
@@ -56,19 +59,21 @@ def create_app(
     limits: WebLimits,
     is_stopping: Callable[[], bool] = lambda: False,
     metrics_open: bool = False,
-    scrapers: Verify | None = None,
+    verify_here: Verify | None = None,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     tracer: Tracer | None = None,
     baggage_keys: frozenset[str] = frozenset(),
     capture: Capture | None = None,
     takes_webhooks: Readiness | None = None,
+    refused: RefusedWebhooks | None = None,
 ) -> Flask:
     """Build the application.
 
     It serves at once, whatever `sessions` still wait for. `readiness` says whether prompts can be accepted,
     `takes_webhooks` whether webhooks can; `metrics` is the Prometheus text. Once `is_stopping` turns true, live
     streams and waiting prompts end within a second. Peers in `trusted_proxies` may set X-Forwarded-For and -Proto.
-    Of a caller's baggage `baggage_keys` travel on. `scrapers` says whose tokens those are that ask for metrics.
+    Of a caller's baggage `baggage_keys` travel on. `verify_here` knows whose token it is as far as
+    this host can tell alone, for what is about this host.
     """
     app = _App(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=limits.body_bytes, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -79,6 +84,7 @@ def create_app(
         "processor": _Processor,
         "entry": _Entry,
         "run": _Run,
+        "refused": _Refused,
         "delivery": _Delivery,
         "slack": _SlackPath,
         "source": _Source,
@@ -89,13 +95,15 @@ def create_app(
         app,
         tokens,
         open_endpoints=OPEN | ({SCRAPE} if metrics_open else frozenset()),
-        others={SCRAPE: scrapers} if scrapers else {},
+        others=dict.fromkeys(OF_THIS_HOST, verify_here) if verify_here else {},
     )
     tracing.register(app, tracer or NoTracer(), baggage_keys=baggage_keys)
     connections.register(app)
     _serve(app, sessions, live, longest_wait_s=limits.longest_wait_s)
     if capture is not None:
         app.register_blueprint(webhooks_blueprint(capture))
+    if refused is not None:
+        app.register_blueprint(spool_blueprint(refused))
     app.register_blueprint(health_blueprint(readiness, takes_webhooks or readiness, metrics))
     app.wsgi_app = Guarded(app.wsgi_app)  # type: ignore[method-assign]  # how Flask wants it wrapped
     if trusted_proxies:
@@ -142,6 +150,10 @@ class _Run(BaseConverter):
 
 class _Delivery(BaseConverter):
     regex = DELIVERY_ID
+
+
+class _Refused(BaseConverter):
+    regex = f"all|{REFUSED_ID}"
 
 
 class _SlackPath(BaseConverter):

@@ -10,6 +10,7 @@ import msgspec
 from flask import Flask
 from werkzeug.routing import Rule
 
+from services.spool.refused import REFUSED_ID
 from web.operations import Operation, operation_of
 from web.problems import KINDS, TYPE_PREFIX, Problem
 
@@ -25,6 +26,7 @@ _PATTERNS = {
     "delivery": {"type": "string", "pattern": "^inbound:[A-Za-z0-9._:-]{1,192}@[1-9][0-9]{0,14}$"},
     "source": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
     "slack": {"type": "string", "enum": ["events", "interactions", "commands"]},
+    "refused": {"type": "string", "pattern": f"^(all|{REFUSED_ID})$"},
     "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},
 }
 _REF = "#/components/schemas/{name}"

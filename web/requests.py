@@ -10,10 +10,12 @@ from services.channels.http.targets import URL_LIMIT
 from services.sessions.inbound_values import DeliveryState
 from services.sessions.outbox import ENTRY_ID
 from services.sessions.values import SESSION_ID, OutboxState, Status
+from services.spool.refused import REFUSED_ID
 from services.streams.payload import Policy
 
 SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
 EntryName = Annotated[str, msgspec.Meta(pattern=f"^{ENTRY_ID}$")]
+RefusedName = Annotated[str, msgspec.Meta(pattern=f"^{REFUSED_ID}$")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -98,6 +100,13 @@ class ObligationsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=240)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
+class SpoolQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which refused webhooks: `limit` of those behind the one named `cursor`."""
+
+    cursor: RefusedName | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ def check_spool(settings: SpoolSettings) -> Iterator[Finding]:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(facts.rejected.items()))
         text = (
             f"{sum(facts.rejected.values())} acknowledged webhook(s) were refused for good by the log store"
-            f" ({reasons}): they are in the table rejected of {facts.file}"
+            f" ({reasons}): `turnwright spool` lists them, --retry lets the store have them again"
         )
         yield Finding(part=PART, state="problem", text=text)
     for path in facts.corrupt:

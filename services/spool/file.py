@@ -72,7 +72,7 @@ class SpoolFile:
 
     def add(self, entries: Sequence[Entry]) -> list[Kept]:
         """Keep entries in order, all in one commit; "known" is what was waiting before. Raises: SpoolFailed."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
             found: list[Kept] = []
             for entry in entries:
@@ -97,7 +97,7 @@ class SpoolFile:
 
     def holds(self, stream: StreamId) -> bool:
         """Whether entries of `stream` wait. Raises: SpoolFailed."""
-        with self._read() as db:
+        with self.reading() as db:
             if db is None:
                 return False
             return (
@@ -106,7 +106,7 @@ class SpoolFile:
 
     def has_room(self) -> bool:
         """Whether entries fit, on the disk too. Raises: SpoolFailed."""
-        with self._read() as db:
+        with self.reading() as db:
             if db is None:
                 return False
             rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
@@ -122,7 +122,7 @@ class SpoolFile:
 
         Raises: SpoolFailed.
         """
-        with self._read() as db:
+        with self.reading() as db:
             first = db and db.execute("SELECT stream FROM waiting ORDER BY seq LIMIT 1").fetchone()
             if db is None or not first:
                 return []
@@ -141,12 +141,12 @@ class SpoolFile:
 
     def remove(self, rows: Sequence[Row]) -> None:
         """These are where they belong. Raises: SpoolFailed."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("DELETE FROM waiting WHERE seq = ?", [(row.seq,) for row in rows])
 
     def reject(self, row: Row, reason: str) -> None:
         """Put a row aside that nobody will ever take; what is behind it goes on. Raises: SpoolFailed."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO rejected SELECT seq, stream, key, event, beginning, received_ms, size, ?, ?"
                 " FROM waiting WHERE seq = ?",
@@ -171,7 +171,8 @@ class SpoolFile:
             self._close_all()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The one writer of this host; on the disk when it is left without an error. Raises: SpoolFailed."""
         with self._turn_taken() as opened, self._translated(opened):
             db = opened[0]
             db.execute("BEGIN IMMEDIATE")
@@ -225,7 +226,8 @@ class SpoolFile:
             raise SpoolFailed(reason_of(error)) from error
 
     @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection | None]:
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A reader, one at a time in this process; None before there is a file. Raises: SpoolFailed."""
         try:
             with self._reading:
                 yield self._open_reader()

@@ -35,7 +35,10 @@ from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
 from services.sessions.facade import Sessions
 from services.spool.entry import Appender
+from services.spool.file import SpoolFile
 from services.spool.keeping import InLog
+from services.spool.refused import RefusedWebhooks
+from services.spool_settings import SpoolSettings
 from services.streams.event import Event, EventInput, StreamId
 from services.streams.keys import Keys
 from services.streams.log import Loaded, Log
@@ -76,6 +79,8 @@ class Stage:
         self.capture = Capture(InLog(lambda: Appender(self.log)), sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")
         self.agents = {**load_config(None).agents, "poet": AgentConfig(policy="collect")}
+        self.spool = SpoolFile(folder / "spool")
+        self.refused = RefusedWebhooks(SpoolSettings(folder=folder / "spool"), self.spool, Counters())
         self.ready, self.workers = True, 1
         self.stopping = threading.Event()
         self.sessions = Sessions(
@@ -99,6 +104,7 @@ class Stage:
             is_stopping=self.stopping.is_set,
             metrics_open=metrics_open,
             capture=self.capture,
+            refused=self.refused,
         )
 
     def call(self, method: str, path: str, *, token: str | None = TOKEN, **more: object) -> TestResponse:

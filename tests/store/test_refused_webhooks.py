@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.diagnosis.spooled import check_spool
 from services.errors import NotFound
 from services.spool.database import current_file, move_aside
 from services.spool.facts import read_facts
@@ -157,6 +158,15 @@ def test_one_that_can_not_be_read_is_listed_too(host: Host, refused: RefusedWebh
     assert refused.retry(row.id).changed == 1
     host.drainer.round()
     assert refused.page().refused[0].reason == "unreadable"
+
+
+def test_doctor_names_the_command_that_shows_them(host: Host, keys: Keys, bare: Console, folder: Path) -> None:
+    refuse(host, keys, bare, "1", "2")
+
+    (problem,) = [each for each in check_spool(SpoolSettings(folder=folder)) if each.state == "problem"]
+
+    assert "2 acknowledged webhook(s) were refused for good by the log store (defect: 2)" in problem.text
+    assert "`turnwright spool`" in problem.text
 
 
 def test_where_there_is_no_spool_it_says_why(host: Host) -> None:

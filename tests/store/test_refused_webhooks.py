@@ -160,7 +160,9 @@ def test_one_that_can_not_be_read_is_listed_too(host: Host, refused: RefusedWebh
     assert refused.page().refused[0].reason == "unreadable"
 
 
-def test_doctor_names_the_command_that_shows_them(host: Host, keys: Keys, bare: Console, folder: Path) -> None:
+def test_doctor_names_the_command_that_shows_them(
+    host: Host, keys: Keys, bare: Console, folder: Path
+) -> None:
     refuse(host, keys, bare, "1", "2")
 
     (problem,) = [each for each in check_spool(SpoolSettings(folder=folder)) if each.state == "problem"]

@@ -99,7 +99,11 @@ class Rules:
             and self._matches(route.places, subject.place)
             and self._matches(route.authors, subject.author)
             and self._matches(route.labels, subject.label)
-            and (any_text or route.text is None or re.search(route.text, subject.text) is not None)
+            and (
+                route.text is None
+                or (any_text and not route.ignore)
+                or re.search(route.text, subject.text) is not None
+            )
         )
 
     def _matches(self, patterns: Sequence[str], given: str) -> bool:

@@ -53,6 +53,12 @@ bots = true
 [[routes]]
 source = "slack"
 places = ["{GUESTS}"]
+text = "spam"
+ignore = true
+
+[[routes]]
+source = "slack"
+places = ["{GUESTS}"]
 authors = ["U0BEN"]
 ignore = true
 
@@ -140,6 +146,17 @@ def test_a_bot_gives_no_commands_where_it_may_speak(talk: Talk) -> None:
 
     talk.wait_replies(message)
     assert talk.asked(message) == ["[from U0CI on slack]\n!retry"]
+
+
+def test_what_is_ignored_for_its_words_silences_no_commands(talk: Talk) -> None:
+    message = talk.call("hello", channel=GUESTS)
+    talk.wait_replies(message)
+
+    talk.reply(message, "spam for everybody")
+    talk.reply(message, "!status")
+
+    assert talk.wait_replies(message, 2)[1].startswith("Idle")
+    assert [each.state for each in talk.fates(GUESTS)[-2:]] == ["ignored", "routed"]
 
 
 def test_who_is_not_listened_to_gives_no_commands_by_another_way(talk: Talk) -> None:

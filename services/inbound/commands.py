@@ -38,6 +38,7 @@ HELP = """I answer to these, in a thread with an exclamation mark, like `!stop`:
 - `help`: this"""
 NO_THREAD = "Nobody has talked to me here yet."
 AGAIN = "Asked again: the answer comes in the thread."
+NOT_KNOWN = "That was taken back, or I was told to forget it."
 FORGOTTEN = "I start anew here: what was said before, I do not know any more."
 _PAGE = 100
 _PAGES = 20
@@ -83,7 +84,7 @@ class Commands:
         key = f"command:{given.key}"
         offset = self._log.offset_of(session, key) if is_there else None
         if offset is not None:
-            plan = _Plan(answer="Done.")
+            plan = _Plan(answer=AGAIN if given.word == "retry" else "Done.")
         else:
             plan = self._plan(session, given) if is_there else _without_session(given)
             offset = self._append(session, key, plan, given, agent=queued.agent) if session else 0
@@ -129,11 +130,11 @@ class Commands:
     def _retry(self, seen: Inspection, given: Commanded) -> _Plan:
         if seen.status == "paused":
             return _Plan.only(f"Not now: {why_text(seen.status, seen.wait)}")
-        if seen.agent.turn is not None or seen.agent.pending:
+        if not given.input and (seen.agent.turn is not None or seen.agent.pending):
             return _Plan.only("I am still at it.")
-        said = self._last_input(seen)
+        said = self._asked(seen, given.input)
         if said is None:
-            return _Plan.only("Nobody has asked me anything here yet.")
+            return _Plan.only(NOT_KNOWN if given.input else "Nobody has asked me anything here yet.")
         again = msgspec.structs.replace(
             said,
             policy="follow_up",
@@ -145,8 +146,8 @@ class Commands:
         )
         return _Plan(answer=AGAIN, events=(EventInput.of("input.received", again),))
 
-    def _last_input(self, seen: Inspection) -> InputReceived | None:
-        """What was asked last, as it was changed, unless it was taken back or is to be forgotten."""
+    def _asked(self, seen: Inspection, at: Offset) -> InputReceived | None:
+        """What was asked last, or `at` that offset, as it was changed, unless it was taken back or is forgotten."""
         texts: dict[Offset, str] = {}
         withdrawn: set[Offset] = set()
         for event in backward(self._log, seen.stream, before=seen.head + 1, page=_PAGE):
@@ -158,7 +159,7 @@ class Commands:
                     texts.setdefault(replaced.input, replaced.text)
                 case "input.withdrawn":
                     withdrawn.add(event.decode(InputWithdrawn).input)
-                case "input.received" if event.offset not in withdrawn:
+                case "input.received" if event.offset not in withdrawn and at in (0, event.offset):
                     said = event.decode(InputReceived)
                     if said.policy != "silent":
                         return msgspec.structs.replace(said, text=texts.get(event.offset, said.text))

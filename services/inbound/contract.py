@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from services.channels.contract import Sending
-from services.streams.event import StreamId
+from services.streams.event import Offset, StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived
 from services.streams.payload import Policy
 from services.streams.vocabulary import InputReceived
@@ -86,13 +86,14 @@ class Commanded(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody, `by`, gives a command of `services.inbound.commands`; once for all with the same `key`.
 
     It is answered in the thread `reply_to`, or through `respond`, which raises DeliveryError; `begin` shows that it
-    was heard. `refusal`: why it must not be done.
+    was heard. `refusal`: why it must not be done. `input` is the offset of what is to be asked again, 0: the last.
     """
 
     word: str
     key: str
     by: str
     refusal: str = ""
+    input: Offset = 0
     reply_to: str = ""
     begin: Callable[[], None] | None = None
     respond: Callable[[str], None] | None = None

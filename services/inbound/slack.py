@@ -205,7 +205,14 @@ class SlackSource:
         if not self._rules.may_command(subject):
             refusal = MAY_NOT
         at = self._answering().find(stream_of(queued.job), given.key)
-        command = Commanded(word=given.word, key=given.key, by=f"slack:{given.author}", refusal=refusal)
+        command = Commanded(
+            word=given.word,
+            # Whoever presses it and however often: what failed is asked again once.
+            key=f"again:{given.input}" if given.input else given.key,
+            by=f"slack:{given.author}",
+            refusal=refusal,
+            input=given.input,
+        )
         client = self._client()
         if not at:
             return command

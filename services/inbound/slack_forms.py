@@ -20,7 +20,7 @@ from services.errors import Invalid
 from services.inbound.commands import WORDS
 from services.inbound.contract import Arrived, Request
 from services.sessions.values import SESSION_ID
-from services.streams.event import StreamId
+from services.streams.event import Offset, StreamId
 from services.streams.inbound_events import InboundReceived
 
 V = TypeVar("V")
@@ -29,7 +29,7 @@ COMMAND, INTERACTION = "command", "interaction"
 HEARD = msgspec.json.encode({"response_type": "ephemeral", "text": "One moment\u2026"})
 _SECRETS = frozenset({"response_url", "response_urls", "token"})
 
-_session = re.compile(SESSION_ID)
+_about = re.compile(rf"({SESSION_ID})@([0-9]{{1,15}})", re.ASCII)
 _link = re.compile(
     r"<?https://[^\s/<>]+/archives/([A-Za-z0-9]{1,40})/p(\d{10})(\d{6})"
     r"(?:\?(?:[^\s<>]*&)?thread_ts=(\d{10}\.\d{6}))?",
@@ -38,7 +38,8 @@ _link = re.compile(
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that was given by a form. `session` is empty where none was named; `word` where it is no command.
+    """A command that was given by a form. `session` is empty where none was named; `input` is the offset in it of what
+    a button is about, else 0.
 
     `is_elsewhere`: it names a thread of another channel, which who gives it may not even see.
     """
@@ -49,6 +50,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     author: str
     session: StreamId = StreamId("")
+    input: Offset = 0
     is_elsewhere: bool = False
     is_button: bool = False
 
@@ -127,7 +129,8 @@ def _slash(command: Command) -> Given:
 
 def _pressed(done: Interaction) -> Given | None:
     action = next((each for each in done.actions if each.id == RETRY), None)
-    if action is None or not _session.fullmatch(action.value):
+    found = _about.fullmatch(action.value) if action is not None else None
+    if found is None:
         return None
     return Given(
         word="retry",
@@ -135,7 +138,8 @@ def _pressed(done: Interaction) -> Given | None:
         team=done.team,
         channel=done.channel,
         author=done.author,
-        session=StreamId(action.value),
+        session=StreamId(found[1]),
+        input=int(found[2]),
         is_button=True,
     )
 

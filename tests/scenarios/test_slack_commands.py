@@ -8,11 +8,12 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from services.inbound.commands import AGAIN, FORGOTTEN, HELP, NO_THREAD
+from services.channels.slack.buttons import RETRY
+from services.inbound.commands import AGAIN, FORGOTTEN, HELP, NO_THREAD, NOT_KNOWN
 from services.inbound.slack import ELSEWHERE, MAY_NOT
 from services.streams.event import StreamId
 from tests.fakes.llm_scripts import Status
-from tests.fakes.slack_requests import click, command, event_request, mention, said, signed
+from tests.fakes.slack_requests import SlackRequest, click, command, event_request, mention, said, signed
 from tests.fakes.slack_server import ResponseURL
 from tests.fakes.slack_workspace import BOT_USER, TEAM, Channel, Message
 from tests.scenarios.slack_talk import Talk, talking
@@ -286,6 +287,72 @@ def test_a_click_that_comes_twice_asks_once(talk: Talk) -> None:
 
     talk.wait_replies(message, 2)
     assert [fate.kind for fate in talk.fates(message.channel)] == ["mention", "interaction"]
+
+
+def _pressed(shown: Message, url: ResponseURL, **more: str) -> SlackRequest:
+    (button,) = shown.blocks[-1]["elements"]
+    return click(shown, action_id=button["action_id"], value=button["value"], response_url=url.url, **more)
+
+
+def test_a_button_of_long_ago_asks_what_it_stands_below(talk: Talk) -> None:
+    message = _failed(talk)
+    (shown,) = talk.slack.workspace.thread(message.channel, message.ts)
+    talk.reply(message, "something newer")
+    talk.wait_replies(message, 2)
+
+    talk.deliver(_pressed(shown, talk.slack.response_url()))
+
+    talk.wait_replies(message, 3)
+    assert [each.partition("\n")[2] for each in talk.asked(message)] == ["try", "something newer", "try"]
+
+
+def test_a_button_that_several_press_asks_once_and_tells_everybody(talk: Talk) -> None:
+    message = _failed(talk)
+    (shown,) = talk.slack.workspace.thread(message.channel, message.ts)
+    urls = [talk.slack.response_url() for _ in range(3)]
+
+    talk.deliver(*(_pressed(shown, url, user=f"U0{n}") for n, url in enumerate(urls)))
+
+    assert [_told(talk, url, 2)[1] for url in urls] == [AGAIN] * 3
+    talk.wait_replies(message, 2)
+    assert len(talk.asked(message)) == 2
+
+
+def test_a_button_brings_back_nothing_that_is_to_be_forgotten(talk: Talk) -> None:
+    message = _failed(talk)
+    (shown,) = talk.slack.workspace.thread(message.channel, message.ts)
+    talk.reply(message, "!reset")
+    talk.wait_replies(message, 2)
+    url = talk.slack.response_url()
+
+    talk.deliver(_pressed(shown, url))
+
+    assert _told(talk, url, 2)[1] == NOT_KNOWN
+    assert len(talk.asked(message)) == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "slack:T:C:1.2", "slack:T:C:1.2@", "@2", "a b@2", "slack:T:C:1.2@-2"]
+)
+def test_a_button_with_a_value_that_is_none_of_ours_is_ignored(talk: Talk, value: str) -> None:
+    message = _failed(talk)
+    (shown,) = talk.slack.workspace.thread(message.channel, message.ts)
+
+    talk.deliver(click(shown, action_id=RETRY, value=value, response_url=talk.slack.response_url().url))
+
+    assert talk.fates(message.channel)[-1] == ("interaction", "ignored", "unknown_action")
+
+
+def test_a_button_whose_answer_nobody_takes_any_more_asks_again_all_the_same(talk: Talk) -> None:
+    message = _failed(talk)
+    (shown,) = talk.slack.workspace.thread(message.channel, message.ts)
+    url = talk.slack.response_url()
+    url.is_expired = True
+
+    talk.deliver(_pressed(shown, url))
+
+    talk.wait_replies(message, 2)
+    assert (talk.fates(message.channel)[-1], url.posts) == (("interaction", "routed", ""), [])
 
 
 def test_an_action_of_nobodys_is_ignored(talk: Talk) -> None:

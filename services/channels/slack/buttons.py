@@ -12,10 +12,10 @@ TIMEOUT_S = 10.0
 RETRY = "turnwright_retry"
 
 
-def retry_button(session: str) -> dict[str, object]:
-    """The block that lets people ask again what `session` could not answer."""
+def retry_button(session: str, input: int) -> dict[str, object]:
+    """The block that lets people ask again what could not be answered: the `input` of `session`, by its offset."""
     text = {"type": "plain_text", "text": "Try again"}
-    button = {"type": "button", "action_id": RETRY, "text": text, "value": session}
+    button = {"type": "button", "action_id": RETRY, "text": text, "value": f"{session}@{input}"}
     return {"type": "actions", "block_id": "turnwright", "elements": [button]}
 
 

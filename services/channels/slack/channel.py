@@ -99,7 +99,10 @@ class SlackChannel:
 
 def _below(letter: Letter) -> Sequence[dict[str, object]]:
     """What can be done about a turn that failed stands below what is said of it."""
-    return (retry_button(letter.session),) if letter.turn.outcome == "failed" and not letter.note else ()
+    turn = letter.turn
+    if letter.note or turn.outcome != "failed" or not turn.inputs:
+        return ()
+    return (retry_button(letter.session, turn.inputs[-1]),)
 
 
 def _post(

@@ -19,7 +19,7 @@ from services.channels.slack.payloads import Unreadable
 from services.channels.slack.signature import verify
 from services.errors import Invalid
 from services.inbound.answering import Answering
-from services.inbound.contract import Answer, Arrived, Commanded, Dropped, Ignored, Order, Request, Said
+from services.inbound.contract import Answer, Arrived, Commanded, Does, Dropped, Ignored, Order, Request, Said
 from services.inbound.rules import Rules, Subject
 from services.inbound.slack_forms import COMMAND, INTERACTION, Given, arrived_of, blocks_of, given_by
 from services.inbound.slack_words import command_of, key_of, may_begin, subject_of, told_of
@@ -101,15 +101,17 @@ class SlackSource:
             return Ignored("own")
         subject = _subject(arrival)
         is_reply = subject.event == "reply"
+        does: Does
         match arrival.kind:
             case "deleted":
                 return self._rules.order(subject, does="withdraw", is_there=True)
             case "edited":
-                return self._rules.order(subject, does="edit", is_there=is_reply or not may_begin(arrival))
-            case _ if command_of(arrival):
-                return self._rules.order(subject, does="command", is_there=is_reply)
+                if command_of(arrival) and not may_begin(arrival):
+                    return Ignored("edited_late")
+                does, is_there = "edit", is_reply or not may_begin(arrival)
             case _:
-                return self._rules.order(subject, is_there=is_reply)
+                does, is_there = "say", is_reply
+        return self._rules.order(subject, does="command" if command_of(arrival) else does, is_there=is_there)
 
     def compose(
         self, queued: InboundQueued, received: InboundReceived, sending: Sending, *, is_first: bool

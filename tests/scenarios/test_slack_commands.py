@@ -13,7 +13,16 @@ from services.inbound.commands import AGAIN, FORGOTTEN, HELP, NO_THREAD, NOT_KNO
 from services.inbound.slack import ELSEWHERE, MAY_NOT
 from services.streams.event import StreamId
 from tests.fakes.llm_scripts import Status
-from tests.fakes.slack_requests import SlackRequest, click, command, event_request, mention, said, signed
+from tests.fakes.slack_requests import (
+    SlackRequest,
+    changed,
+    click,
+    command,
+    event_request,
+    mention,
+    said,
+    signed,
+)
 from tests.fakes.slack_server import ResponseURL
 from tests.fakes.slack_workspace import BOT_USER, TEAM, Channel, Message
 from tests.scenarios.slack_talk import Talk, talking
@@ -176,6 +185,39 @@ def test_a_command_that_comes_twice_is_done_once(talk: Talk) -> None:
     talk.wait_replies(message, 2)
     talk.reply(message, "!status")
     assert len(talk.wait_replies(message, 3)) == 3
+
+
+def test_a_command_that_is_edited_is_done_once_and_no_model_hears_of_it(talk: Talk) -> None:
+    message = talk.call("!help")
+    talk.wait_replies(message)
+
+    talk.deliver(event_request(changed(message, f"<@{BOT_USER}> !help me")))
+    talk.deliver(event_request(mention(message, text=f"<@{BOT_USER}> !help!", edited={"user": "U0ANA"})))
+
+    assert {each.state for each in talk.fates(message.channel)} == {"routed"}
+    assert (talk.replies(message), talk.asked(message)) == ([HELP], [])
+
+
+def test_an_edit_that_makes_a_command_is_one(talk: Talk) -> None:
+    message, gate = talk.call_held("hold on")
+    typed = talk.slack.workspace.say("!sotp", channel=message.channel, thread_ts=message.ts)
+    talk.deliver(event_request(said(typed)))
+
+    talk.deliver(event_request(changed(typed, "!stop")))
+
+    assert all("Stopped." in each for each in talk.wait_replies(message, 2))
+    gate.open()
+
+
+def test_a_command_of_long_ago_is_none_when_it_is_edited(talk: Talk) -> None:
+    message, gate = talk.call_held("hold on")
+    typed = talk.slack.workspace.say("!stop it", channel=message.channel, thread_ts=message.ts)
+    long_after = {"event_ts": f"{float(typed.ts) + 2 * 86_400:.6f}"}
+
+    talk.deliver(event_request(changed(typed, "!stop it.") | long_after))
+
+    assert talk.fates(message.channel)[-1] == ("edited", "ignored", "edited_late")
+    gate.open()
 
 
 def test_who_may_not_give_commands_is_told_so(talk: Talk) -> None:

@@ -75,7 +75,7 @@ class Commands:
 
     def run(self, queued: InboundQueued, given: Commanded) -> Done:
         """Do what was wanted, once, and tell whoever wanted it. Raises: DeliveryError, Unavailable, Overloaded."""
-        session = StreamId(queued.session) or self._last_spoken_to(stream_of(queued.job))
+        session = self._meant(queued, given)
         is_there = bool(session) and self._log.head(session) > 0
         if queued.is_there and not is_there and given.respond is None:
             return Done(state="ignored", reason="not_our_thread")
@@ -86,13 +86,21 @@ class Commands:
         if offset is not None:
             plan = _Plan(answer=AGAIN if given.word == "retry" else "Done.")
         else:
-            plan = self._plan(session, given) if is_there else _without_session(given)
+            is_here = session == queued.session
+            plan = self._plan(session, given, is_here=is_here) if is_there else _without_session(given)
             offset = self._append(session, key, plan, given, agent=queued.agent) if session else 0
         if given.respond is not None:
             _respond(given.respond, plan.answer)
         if given.refusal:
             return Done(state="dropped", reason="may_not_command", session=session)
         return Done(state="routed", session=session, offset=offset)
+
+    def _meant(self, queued: InboundQueued, given: Commanded) -> StreamId:
+        """The session of its thread; what is given outside of threads means the one last spoken to, except help."""
+        own = StreamId(queued.session)
+        if own and (queued.is_there or given.word == "help" or self._log.head(own)):
+            return own
+        return self._last_spoken_to(stream_of(queued.job), before=queued.delivery) or own
 
     def _append(self, session: StreamId, key: str, plan: _Plan, given: Commanded, *, agent: str) -> Offset:
         events = list(plan.events)
@@ -109,7 +117,7 @@ class Commands:
         )
         return done.offsets[0]
 
-    def _plan(self, session: StreamId, given: Commanded) -> _Plan:
+    def _plan(self, session: StreamId, given: Commanded, *, is_here: bool) -> _Plan:
         if given.refusal:
             return _Plan.only(given.refusal)
         seen = inspect(self._log, self._explain, session)
@@ -121,13 +129,13 @@ class Commands:
             case "why":
                 return _Plan.only(why_text(seen.status, seen.wait))
             case "retry":
-                return self._retry(seen, given)
+                return self._retry(seen, given, is_here=is_here)
             case "reset":
                 return _reset(seen, given.by)
             case _:
                 return _Plan.only(HELP)
 
-    def _retry(self, seen: Inspection, given: Commanded) -> _Plan:
+    def _retry(self, seen: Inspection, given: Commanded, *, is_here: bool) -> _Plan:
         if seen.status == "paused":
             return _Plan.only(f"Not now: {why_text(seen.status, seen.wait)}")
         if not given.input and (seen.agent.turn is not None or seen.agent.pending):
@@ -140,7 +148,7 @@ class Commands:
             policy="follow_up",
             debounce_ms=0,
             callback=None,
-            reply_to=given.reply_to or said.reply_to,
+            reply_to=(given.reply_to if is_here else "") or said.reply_to,
             # Somebody wants it, whoever asked first.
             is_bot=False,
         )
@@ -165,14 +173,17 @@ class Commands:
                         return msgspec.structs.replace(said, text=texts.get(event.offset, said.text))
         return None
 
-    def _last_spoken_to(self, stream: StreamId) -> StreamId:
-        """The session that what came last to that place went to; empty when there is none."""
+    def _last_spoken_to(self, stream: StreamId, *, before: Offset) -> StreamId:
+        """The session that what came last to that place went to; empty when there is none.
+
+        Only what came `before`: a command that is run again must not find another one.
+        """
         for n, event in enumerate(newest_first(self._log, stream, page=_PAGE)):
             if n >= _PAGE * _PAGES:
                 break
             if event.type == "inbound.settled":
                 settled = event.decode(InboundSettled)
-                if settled.state == "routed" and settled.session:
+                if settled.state == "routed" and settled.session and settled.delivery < before:
                     return StreamId(settled.session)
         return StreamId("")
 

@@ -151,6 +151,30 @@ def test_no_model_hears_of_commands(talk: Talk) -> None:
     assert len(talk.asked(message)) == 1
 
 
+def test_a_command_outside_of_threads_means_the_thread_that_was_last_spoken_to(talk: Talk) -> None:
+    direct = talk.slack.workspace.say("count to a million", channel=talk.channel("im"))
+    gate = talk.platform.vendor.hold(talk.session(direct))
+    talk.deliver(event_request(said(direct)))
+    gate.wait_entered()
+
+    status = talk.slack.workspace.say("!status", channel=direct.channel)
+    talk.deliver(event_request(said(status)))
+    assert talk.wait_replies(status) == ["At work."]
+    talk.deliver(event_request(said(talk.slack.workspace.say("!stop", channel=direct.channel))))
+    assert "Stopped." in talk.wait_replies(direct)[0]
+    gate.open()
+    talk.deliver(event_request(said(talk.slack.workspace.say("!retry", channel=direct.channel))))
+
+    assert "count to a million" in talk.wait_replies(direct, 2)[1]
+    assert {each.state for each in talk.fates(direct.channel)} == {"routed"}
+
+
+def test_a_command_where_nobody_talked_to_us_says_so(talk: Talk) -> None:
+    message = talk.call("!stop")
+
+    assert talk.wait_replies(message) == [NO_THREAD]
+
+
 def test_help_is_given_before_anything_else_was_said(talk: Talk) -> None:
     message = talk.call("!help")
 

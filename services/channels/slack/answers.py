@@ -19,11 +19,15 @@ LONGEST_RETRY_AFTER_S = 86_400.0
 # Mended by who runs the app or the workspace, if at all: until then it is tried again.
 _FOR_NOW = frozenset(
     {
-        "account_inactive",
-        "accesslimited",
         "access_denied",
+        "accesslimited",
+        "account_inactive",
+        "app_access_restricted",
         "ekm_access_denied",
+        "enterprise_is_restricted",
+        "external_channel_migrating",
         "invalid_auth",
+        "messages_tab_disabled",
         "missing_scope",
         "no_permission",
         "not_allowed_token_type",
@@ -31,8 +35,10 @@ _FOR_NOW = frozenset(
         "org_login_required",
         "request_timeout",
         "team_access_not_granted",
+        "team_added_to_org",
         "token_expired",
         "token_revoked",
+        "two_factor_setup_required",
     }
 )
 # Slack says of these that some of it may have been done.
@@ -43,30 +49,70 @@ _GONE = frozenset({"thread_not_found"})
 # This letter can not be said there; another one, or later, may be.
 _REFUSED = frozenset(
     {
+        "agent_prompt_display_not_allowed",
         "already_reacted",
+        "as_user_not_supported",
+        "attachment_payload_limit_exceeded",
+        "bad_timestamp",
         "cannot_reply_to_message",
         "cant_update_message",
         "channel_not_found",
+        "channel_type_not_supported",
+        "deprecated_endpoint",
+        "duplicate_channel_not_found",
+        "duplicate_message_not_found",
         "expired_url",
+        "invalid_arg_name",
         "invalid_arguments",
+        "invalid_array_arg",
         "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_charset",
+        "invalid_cursor",
+        "invalid_form_data",
+        "invalid_json",
+        "invalid_limit",
         "invalid_metadata_format",
+        "invalid_metadata_schema",
+        "invalid_name",
+        "invalid_post_type",
+        "invalid_thread_ts",
+        "invalid_ts_latest",
+        "invalid_ts_oldest",
         "is_archived",
+        "json_not_object",
         "markdown_text_conflict",
         "message_not_found",
+        "metadata_must_be_sent_from_app",
         "metadata_too_large",
+        "method_deprecated",
+        "missing_file_data",
+        "missing_post_type",
         "msg_blocks_too_long",
         "msg_too_long",
         "no_reaction",
         "no_text",
         "not_in_channel",
+        "not_reactable",
         "restricted_action",
+        "restricted_action_non_threadable_channel",
         "restricted_action_read_only_channel",
         "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+        "send_on_behalf_not_allowed",
+        "slack_connect_canvas_sharing_blocked",
+        "slack_connect_file_link_sharing_blocked",
+        "slack_connect_lists_sharing_blocked",
+        "team_not_found",
         "thread_locked",
+        "too_many_attachments",
+        "too_many_contact_cards",
+        "too_many_emoji",
         "too_many_reactions",
         "unknown_method",
         "used_url",
+        "user_not_found",
+        "user_not_visible",
     }
 )
 
@@ -74,7 +120,7 @@ _seconds = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class _Verdict(msgspec.Struct, frozen=True):
-    ok: bool = False
+    ok: bool
     error: str = ""
 
 

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from services.channels.contract import DeliveryError, DeliveryErrorKind
 from services.channels.http.lookup import Lookups
+from services.channels.slack.answers import judged
 from services.channels.slack.buttons import replace, whisper
 from services.channels.slack.client import SlackClient
 from services.channels.slack.sdk import Web
+from services.channels.slack.transport import Answer
 from services.errors import ConfigurationError, Defect
 from services.variables import Secret
 from tests.fakes.letters import FakeSending
@@ -80,7 +83,8 @@ JUDGEMENTS: list[tuple[Fault, DeliveryErrorKind, str]] = [
     (Fault(answer="status", status=404, body=b"<html>"), "rejected", "http_404"),
     (Fault(answer="status", status=302, body=b""), "rejected", "http_302"),
     (Fault(answer="status", status=200, body=b"[]"), "ambiguous", "not_json"),
-    (Fault(answer="status", status=200, body=b"{}"), "rejected", "unknown_error"),
+    (Fault(answer="status", status=200, body=b"{}"), "ambiguous", "not_json"),
+    (Fault(answer="status", status=200, body=b'{"ok":false}'), "rejected", "unknown_error"),
     (refused("fatal_error"), "ambiguous", "fatal_error"),
     (refused("invalid_auth"), "rejected", "invalid_auth"),
     (refused("something <new>"), "rejected", "unknown_error"),
@@ -100,6 +104,44 @@ def test_every_answer_has_a_meaning(
 
     assert (error.kind, error.code) == (kind, code)
     assert len(slack.calls) == 1
+
+
+# What Slack's documentation of chat.postMessage lists.
+DOCUMENTED = """
+access_denied accesslimited account_inactive agent_prompt_display_not_allowed app_access_restricted
+as_user_not_supported attachment_payload_limit_exceeded cannot_reply_to_message channel_not_found
+deprecated_endpoint duplicate_channel_not_found duplicate_message_not_found ekm_access_denied
+enterprise_is_restricted fatal_error internal_error invalid_arg_name invalid_arguments invalid_array_arg
+invalid_auth invalid_blocks invalid_blocks_format invalid_charset invalid_form_data
+invalid_metadata_format invalid_metadata_schema invalid_post_type is_archived markdown_text_conflict
+message_limit_exceeded messages_tab_disabled metadata_must_be_sent_from_app metadata_too_large
+method_deprecated missing_file_data missing_post_type missing_scope msg_blocks_too_long msg_too_long
+no_permission no_text not_allowed_token_type not_authed not_in_channel org_login_required rate_limited
+ratelimited request_timeout restricted_action restricted_action_non_threadable_channel
+restricted_action_read_only_channel restricted_action_thread_locked restricted_action_thread_only_channel
+send_on_behalf_not_allowed service_unavailable slack_connect_canvas_sharing_blocked
+slack_connect_file_link_sharing_blocked slack_connect_lists_sharing_blocked team_access_not_granted
+team_added_to_org team_not_found token_expired token_revoked too_many_attachments too_many_contact_cards
+two_factor_setup_required
+"""
+
+
+@pytest.mark.parametrize("error", DOCUMENTED.split())
+def test_a_code_that_slack_documents_is_told_by_its_name(error: str) -> None:
+    body = msgspec.json.encode({"ok": False, "error": error})
+
+    with pytest.raises(DeliveryError) as caught:
+        judged(Answer(status=200, headers={}, body=body))
+
+    assert caught.value.code == error
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"null", b'"ok"', b'{"ok":1}', b'{"ok":"true"}', b"[" * 100_000])
+def test_an_answer_that_is_none_of_slacks_says_nothing_of_what_was_done(body: bytes) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        judged(Answer(status=200, headers={}, body=body))
+
+    assert (caught.value.kind, caught.value.code) == ("ambiguous", "not_json")
 
 
 def test_a_method_that_is_called_too_often_is_left_alone_and_no_other(

@@ -155,8 +155,9 @@ class SlackSource:
             return Dropped("no_thread")
         is_late = is_first and bool(arrival.thread_ts) and arrival.thread_ts != arrival.ts
         earlier = self._earlier(address, arrival.ts, sending) if is_late else ()
-        people = {arrival.author, *mentioned(arrival.text), *(each.author for each in earlier)}
-        names = self._people.names(sorted(people - {""}), sending)
+        # Whose words they are first: who names a crowd must not hide behind it.
+        people = [arrival.author, *(each.author for each in earlier), *sorted(mentioned(arrival.text))]
+        names = self._people.names(filter(None, dict.fromkeys(people)), sending)
         text = content_of(arrival, names)
         if not text:
             return Dropped("nothing_said")

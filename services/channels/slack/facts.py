@@ -23,6 +23,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 TIMEOUT_S = 10.0
 NAME_S = 3600.0
 NAMES_KEPT = 5_000
+# Who names more people in a message leaves the others to their ids: every name may be a call.
+NAMES_ASKED = 25
+_NOBODY = frozenset({"user_not_found", "user_not_visible"})
 SO_FAR_LIMIT = 100
 PAGE = 200
 PAGES = 20
@@ -145,21 +148,31 @@ class People:
     def names(
         self, ids: Iterable[str], sending: Sending, *, timeout_s: float = TIMEOUT_S
     ) -> Mapping[str, str]:
-        """What the users with `ids` are called, as far as Slack tells; the others are left out. Never raises."""
+        """What the users with `ids` are called, as far as Slack tells; the others are left out. Never raises.
+
+        At most `NAMES_ASKED` of them are asked for.
+        """
         web = self._client.attempt(sending, timeout_s)
-        found = {}
+        found, asked = {}, 0
         for id in ids:
             name = self._known(id)
-            if name is None:
-                try:
-                    user = _read(web.users_info(user=id).data, _Users).user
-                except DeliveryError:
-                    continue
-                name = user.profile.display_name or user.profile.real_name or user.name
-                self._keep(id, name)
+            if name is None and asked < NAMES_ASKED:
+                asked += 1
+                name = self._asked(web, id)
             if name:
                 found[id] = name
         return found
+
+    def _asked(self, web: Web, id: str) -> str:
+        try:
+            user = _read(web.users_info(user=id).data, _Users).user
+        except DeliveryError as error:
+            if error.code in _NOBODY:
+                self._keep(id, "")
+            return ""
+        name = user.profile.display_name or user.profile.real_name or user.name
+        self._keep(id, name)
+        return name
 
     def _known(self, id: str) -> str | None:
         with self._lock:

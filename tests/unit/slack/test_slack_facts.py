@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.channels.contract import DeliveryError
-from services.channels.slack.facts import NAME_S, SO_FAR_LIMIT, People, identity, so_far
+from services.channels.slack.facts import NAME_S, NAMES_ASKED, SO_FAR_LIMIT, People, identity, so_far
 from tests.fakes.letters import FakeSending
 from tests.fakes.slack_faults import refused
 from tests.fakes.slack_letters import address_of, client_of
@@ -45,6 +45,24 @@ def test_who_is_not_known_is_left_out(slack: SlackServer) -> None:
     slack.will(refused("internal_error"), method="users.info")
 
     assert People(client_of(slack)).names(["U0ANA", "U0NOBODY", "U0BEN"], FakeSending()) == {"U0BEN": "ben"}
+
+
+def test_who_slack_does_not_know_is_not_asked_for_again(slack: SlackServer) -> None:
+    people = People(client_of(slack))
+
+    for _ in range(3):
+        people.names(["U0NOBODY"], FakeSending())
+
+    assert len(slack.of("users.info")) == 1
+
+
+def test_a_crowd_of_names_makes_few_calls(slack: SlackServer) -> None:
+    people = People(client_of(slack))
+
+    found = people.names(["U0ANA", *(f"U{n}" for n in range(5_000)), "U0BEN"], FakeSending())
+
+    assert found == {"U0ANA": "ana"}
+    assert len(slack.of("users.info")) == NAMES_ASKED
 
 
 def test_a_thread_so_far_is_its_beginning_and_what_followed_before_the_question(slack: SlackServer) -> None:

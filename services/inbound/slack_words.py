@@ -11,6 +11,9 @@ from services.channels.slack.facts import Earlier
 from services.inbound.commands import WORDS
 from services.inbound.rules import Subject
 
+# Of one message that was there before us, and of all together.
+EARLIER_EACH = 4_000
+EARLIER_LIMIT = 40_000
 # Much less than keys of what was said are kept.
 NEW_S = 86_400.0
 
@@ -69,13 +72,31 @@ def _is_new(arrival: Arrival) -> bool:
 
 
 def told_of(earlier: Sequence[Earlier], names: Mapping[str, str]) -> str:
-    """What was said before we came in, as what it is: words of others, told to us. Empty where nothing was."""
-    quoted = []
-    for each in earlier:
-        said = pieces_of(each.text, each.attachments, each.files, names)
-        if said:
-            quoted += [f"> {line}" for line in f"@{names.get(each.author, each.author)}: {said}".splitlines()]
-    return "\n".join(["Earlier in this thread:", *quoted]) if quoted else ""
+    """What was said before we came in, as what it is: words of others, told to us. Empty where nothing was.
+
+    Long words are cut, and of much the middle is left out: a question must fit into what a model reads.
+    """
+    quoted = list(filter(None, (_quoted(each, names) for each in earlier)))
+    if not quoted:
+        return ""
+    room = EARLIER_LIMIT - len(quoted[0])
+    newest: list[str] = []
+    for each in reversed(quoted[1:]):
+        room -= len(each)
+        if room < 0:
+            newest.append("> [some messages are left out]")
+            break
+        newest.append(each)
+    return "\n".join(["Earlier in this thread:", quoted[0], *reversed(newest)])
+
+
+def _quoted(earlier: Earlier, names: Mapping[str, str]) -> str:
+    said = pieces_of(earlier.text, earlier.attachments, earlier.files, names)
+    if not said:
+        return ""
+    cut = f"{said[:EARLIER_EACH]} […]" if len(said) > EARLIER_EACH else said
+    author = names.get(earlier.author, earlier.author)
+    return "\n".join(f"> {line}" for line in f"@{author}: {cut}".splitlines())
 
 
 def _event(arrival: Arrival, *, is_called: bool) -> str:

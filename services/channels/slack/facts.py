@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -23,12 +24,16 @@ S = TypeVar("S", bound=msgspec.Struct)
 TIMEOUT_S = 10.0
 NAME_S = 3600.0
 NAMES_KEPT = 5_000
+NAME_LIMIT = 80
 # Who names more people in a message leaves the others to their ids: every name may be a call.
 NAMES_ASKED = 25
 _NOBODY = frozenset({"user_not_found", "user_not_visible"})
 SO_FAR_LIMIT = 100
 PAGE = 200
 PAGES = 20
+
+
+_ends = re.compile(r"[\[\](){}<>,:\x00-\x1f]")
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +175,7 @@ class People:
             if error.code in _NOBODY:
                 self._keep(id, "")
             return ""
-        name = user.profile.display_name or user.profile.real_name or user.name
+        name = _plain(user.profile.display_name) or _plain(user.profile.real_name) or _plain(user.name)
         self._keep(id, name)
         return name
 
@@ -184,6 +189,11 @@ class People:
             if len(self._names) >= NAMES_KEPT:
                 del self._names[next(iter(self._names))]
             self._names[id] = (name, self._monotonic() + NAME_S)
+
+
+def _plain(name: str) -> str:
+    """People choose their names, and models read who said what: in one line, without what ends a label."""
+    return " ".join(_ends.sub(" ", name[:NAME_LIMIT]).split())
 
 
 def _read(data: object, type: type[S]) -> S:

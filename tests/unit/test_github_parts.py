@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.channels.github.markdown import Fence, fence_after, lines
+from services.channels.github.fences import Fence, fence_after, lines
 from services.channels.github.markers import Mark, mark_of, marked
 from services.channels.github.parts import CUT, PART_LIMIT, PARTS, parts_of
 
@@ -64,7 +64,13 @@ def test_what_nobody_would_read_is_cut_and_says_so() -> None:
 
 
 def test_the_largest_answer_fits_github() -> None:
-    for text in ("@a " * 200_000, "<!--" * 100_000, "x" * 600_000, "```\n" + "@a\n" * 200_000):
+    for text in (
+        "@a " * 200_000,
+        "<!--" * 100_000,
+        "x" * 600_000,
+        "```\n" + "@a\n" * 200_000,
+        f"`{'@a ' * 200_000}`",
+    ):
         assert all(
             len(marked(each, Mark("reply_" + "0" * 32, 1, 8))) <= TAKEN_BY_GITHUB for each in parts_of(text)
         )

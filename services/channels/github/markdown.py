@@ -1,7 +1,7 @@
 """Which parts of a Markdown text are code: there nobody is mentioned, and nothing may be changed.
 
-Lines and backticks only, as CommonMark has fences and code spans. Where it could be both, it is not code: then a
-name is not called by mistake.
+Lines and backticks only. What could be read in another way (in a table, a tag, across lines) is not code: a sign too
+much in code is better than a name called by mistake.
 """
 
 from __future__ import annotations
@@ -10,24 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_fence = re.compile(r" {0,3}(?:(`{3,})([^`\n]*)|(~{3,})([^\n]*))\n?")
-_closing = re.compile(r" {0,3}(`{3,}|~{3,})[ \t\r]*\n?")
-_line = re.compile(r"[^\n]*\n|[^\n]+")
+from services.channels.github.fences import Blocks, Kind, lines
+
 _ticks = re.compile(r"`+")
 _comment = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _quoted = re.compile(r" {0,3}>")
-
-
-class Fence(NamedTuple):
-    """An open block of code: how it is closed, and how it was opened."""
-
-    mark: str
-    opening: str
-
-    def is_closed_by(self, line: str) -> bool:
-        """Whether `line` ends it."""
-        found = _closing.fullmatch(line)
-        return found is not None and found[1].startswith(self.mark)
+# A backtick that is escaped, or part of a tag or an address.
+_no_tick = re.compile(r"\\`|<[A-Za-z/!?][^<>]*`")
 
 
 class Piece(NamedTuple):
@@ -37,26 +26,13 @@ class Piece(NamedTuple):
     is_code: bool
 
 
-def lines(text: str) -> list[str]:
-    """The lines of `text`, each with its end."""
-    return _line.findall(text)
-
-
-def fence_after(fence: Fence | None, line: str) -> Fence | None:
-    """The block of code that is open behind `line`, when `fence` was before it."""
-    if fence is not None:
-        return None if fence.is_closed_by(line) else fence
-    found = _fence.fullmatch(line)
-    return Fence(found[1] or found[3], line.rstrip("\r\n")) if found else None
-
-
 def pieces(text: str) -> Iterator[Piece]:
     """Code and not code, in order."""
-    for block, is_code in _blocks(text):
-        if is_code:
-            yield Piece(block, True)
-        else:
+    for block, kind in _blocks(text):
+        if kind == "prose":
             yield from _spans(block)
+        else:
+            yield Piece(block, kind == "code")
 
 
 def words(text: str) -> str:
@@ -66,36 +42,52 @@ def words(text: str) -> str:
     return "\n".join(line for line in said.split("\n") if not _quoted.match(line))
 
 
-def _blocks(text: str) -> Iterator[tuple[str, bool]]:
-    fence: Fence | None = None
+def _blocks(text: str) -> Iterator[tuple[str, Kind]]:
+    blocks = Blocks()
     held: list[str] = []
-    is_code = False
+    held_as: Kind = "prose"
     for line in lines(text):
-        after = fence_after(fence, line)
-        is_part = fence is not None or after is not None
+        kind = blocks.kind_of(line)
         # A paragraph ends a code span, so each one is looked at alone.
-        if held and (is_part != is_code or not (is_part or line.strip())):
-            yield "".join(held), is_code
+        if held and (kind != held_as or (kind == "prose" and not line.strip())):
+            yield "".join(held), held_as
             held = []
         held.append(line)
-        fence, is_code = after, is_part
+        held_as = kind
     if held:
-        yield "".join(held), is_code
+        yield "".join(held), held_as
 
 
 def _spans(block: str) -> Iterator[Piece]:
-    """Runs of as many backticks enclose code; one without its like is plain."""
-    runs = list(_ticks.finditer(block))
-    # The last place of each length tells at once that a run has no partner: long texts stay cheap.
-    last = {len(run[0]): run.start() for run in runs}
-    at = n = 0
+    """Runs of as many backticks enclose code, each within its line; else nothing of `block` is code."""
+    found: list[tuple[int, int]] = []
+    is_clear = "`" in block and not _no_tick.search(block)
+    at = 0
+    for line in lines(block) if is_clear else ():
+        spans = _paired(line)
+        if spans is None:
+            yield Piece(block, False)
+            return
+        found += ((at + start, at + end) for start, end in spans)
+        at += len(line)
+    at = 0
+    for start, end in found:
+        yield Piece(block[at:start], False)
+        yield Piece(block[start:end], True)
+        at = end
+    yield Piece(block[at:], False)
+
+
+def _paired(line: str) -> list[tuple[int, int]] | None:
+    """Where the code spans of a line are; None if a run of backticks has no like, or cells of a table divide one."""
+    runs = list(_ticks.finditer(line))
+    found: list[tuple[int, int]] = []
+    n = 0
     while n < len(runs):
         size = len(runs[n][0])
-        if last[size] == runs[n].start():
-            n += 1
-            continue
-        end = next(m for m in range(n + 1, len(runs)) if len(runs[m][0]) == size)
-        yield Piece(block[at : runs[n].start()], False)
-        yield Piece(block[runs[n].start() : runs[end].end()], True)
-        at, n = runs[end].end(), end + 1
-    yield Piece(block[at:], False)
+        end = next((m for m in range(n + 1, len(runs)) if len(runs[m][0]) == size), None)
+        if end is None or "|" in line[runs[n].end() : runs[end].start()]:
+            return None
+        found.append((runs[n].start(), runs[end].end()))
+        n = end + 1
+    return found

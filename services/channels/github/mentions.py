@@ -10,7 +10,11 @@ from services.channels.github.markdown import pieces, words
 BOT = "[bot]"
 # Between the sign and the name: it looks the same, and calls nobody.
 _PAUSE = "\u200b"
-_any = re.compile(r"(?<![\w@`/])@(?=([A-Za-z0-9][\w-]*)(/?))")
+# As GitHub looks for names in the finished page: there an entity is its letter, and nothing but a letter or a digit
+# before the sign makes it an address. Behind a name, `&` and a backslash may go on with it.
+_any = re.compile(
+    r"(?<![A-Za-z0-9])(@|&#0*64;|&#x0*40;|&commat;)(?=([A-Za-z0-9][\w-]*|&)([/&\\]?))", re.IGNORECASE
+)
 _hidden = re.compile(r"<!--")
 
 
@@ -24,15 +28,18 @@ def mentions(text: str, name: str) -> bool:
     return bool(name) and _of(_plain(name)).search(words(text)) is not None
 
 
-def without_calls(text: str, *, author: str = "") -> str:
-    """`text` such that it calls nobody but `author`, hides nothing of itself, and leaves code as it is."""
+def without_calls(text: str, *, author: str = "", spares_code: bool = True) -> str:
+    """`text` such that it calls nobody but `author`, hides nothing of itself, and leaves code as it is if it
+    `spares_code`."""
+    if not spares_code:
+        return _calm(text, author)
     return "".join(piece.text if piece.is_code else _calm(piece.text, author) for piece in pieces(text))
 
 
 def _calm(text: str, author: str) -> str:
     def pause(found: re.Match[str]) -> str:
-        is_author = bool(author) and not found[2] and found[1].casefold() == author.casefold()
-        return "@" if is_author else "@" + _PAUSE
+        is_author = bool(author) and not found[3] and found[2].casefold() == author.casefold()
+        return found[1] if is_author else found[1] + _PAUSE
 
     return _hidden.sub("&lt;!--", _any.sub(pause, text))
 

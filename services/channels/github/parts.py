@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.channels.github.markdown import Fence, fence_after, lines
+from services.channels.github.fences import Fence, fence_after, lines
 from services.channels.github.mentions import without_calls
 
 # GitHub takes 65,536 characters; the mark and a closing fence come on top of a part.
@@ -23,7 +23,15 @@ def parts_of(text: str, *, author: str = "", limit: int = PART_LIMIT) -> Sequenc
 
     What is more than `PARTS` parts is cut off, and the last one says so.
     """
-    calm = without_calls(text.strip("\n"), author=author)
+    found = _calm_parts(text, author=author, limit=limit, spares_code=True)
+    if any(len(each) > limit for each in found):
+        # Code that was torn apart is none, and so many names came to light in it that a comment got too long.
+        found = _calm_parts(text, author=author, limit=limit, spares_code=False)
+    return found
+
+
+def _calm_parts(text: str, *, author: str, limit: int, spares_code: bool) -> list[str]:
+    calm = without_calls(text.strip("\n"), author=author, spares_code=spares_code)
     found = [each for each in _split(calm, limit - len(CUT)) if each.strip()] or ["…"]
     if len(found) > PARTS:
         found = [*found[: PARTS - 1], found[PARTS - 1] + CUT]
@@ -78,7 +86,7 @@ def _is_inside(held: list[str], at: int) -> bool:
 
 
 def _closing(fence: Fence | None) -> int:
-    return 2 + len(fence.mark) if fence else 0
+    return 2 + len(fence.closing) if fence else 0
 
 
 def _opening(fence: Fence | None) -> list[str]:
@@ -88,4 +96,4 @@ def _opening(fence: Fence | None) -> list[str]:
 def _closed(text: str, fence: Fence | None) -> str:
     if fence is None:
         return text.strip("\n")
-    return text.rstrip("\n") + "\n" + fence.mark
+    return text.rstrip("\n") + "\n" + fence.closing

@@ -12,6 +12,11 @@ from services.config.problems import Problem
 from services.config.schema import Limits
 
 CHANNELS = "turnwright.channels"
+# What the routes of a channel of ours may name in `events`.
+EVENTS = {
+    "slack": ("mention", "direct", "reply", "message"),
+    "github": ("mention", "assigned", "labeled", "review_requested", "reply"),
+}
 
 
 def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
@@ -21,6 +26,7 @@ def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
     yield from _double_attachments(document.get("processors"))
     yield from _unknown_agents(document.get("routes"), document.get("agents"))
     yield from _unknown_sources(document.get("routes"), document.get("sources"))
+    yield from _unknown_events(document.get("routes"))
 
 
 def _double_prompts(agents: object) -> Iterator[Problem]:
@@ -61,6 +67,19 @@ def _unknown_sources(routes: object, sources: object) -> Iterator[Problem]:
         source = table.get("source") if isinstance(table, dict) else None
         if isinstance(source, str) and source not in (*own, *names):
             yield Problem(("routes", index, "source"), f"there is no source {source!r}")
+
+
+def _unknown_events(routes: object) -> Iterator[Problem]:
+    """A route that names what never comes would take nothing, and nobody would know why."""
+    for index, table in enumerate(routes if isinstance(routes, list) else ()):
+        named = table.get("events") if isinstance(table, dict) else None
+        known = EVENTS.get(str(table["source"])) if isinstance(table, dict) and "source" in table else None
+        for place, event in enumerate(named if isinstance(named, list) else ()):
+            where = ("routes", index, "events", place)
+            if known is not None and isinstance(event, str) and event not in known:
+                yield Problem(where, f"there is no event {event!r} there, only {', '.join(known)}")
+            elif known is None and isinstance(event, str) and set(event) & set("*?"):
+                yield Problem(where, "is a whole word, in which * and ? stand for nothing else")
 
 
 def _brought() -> list[str]:

@@ -211,14 +211,15 @@ class Attachment(_Table):
 
 class RouteConfig(_Table):
     """One of `[[routes]]`: who answers what comes from a source. The first that fits counts; those that name no
-    events take all there are."""
+    events take all there are. What none takes goes to the agent `default`, unless a last one says `ignore = true`:
+    of Slack mention, direct and reply, of GitHub all but reply and other labels, of other sources everything."""
 
     source: str = Field(min_length=1, max_length=64)
     """`slack`, `github`, the name of one of `[[sources]]`, or of a channel that a package brings."""
 
     events: Words = ()
     """Slack: mention, direct, reply, message. GitHub: mention, assigned, labeled, review_requested, reply. Of other
-    sources the type that they say. Absent: all."""
+    sources the type that they say, in full. Absent: all."""
 
     places: Words = ()
     """Ids of channels, or full names of repositories; * and ? as in file names."""

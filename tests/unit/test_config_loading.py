@@ -9,9 +9,12 @@ from typing import get_args
 import pytest
 
 from services.config import AgentConfig, Config, load_config
+from services.config.contradictions import EVENTS
 from services.config.loading import FILE_LIMIT, PROMPT_LIMIT, parse_config
 from services.config.schema import Policy
 from services.errors import ConfigurationError
+from services.inbound.github import USUAL as GITHUB_USUAL
+from services.inbound.slack import USUAL as SLACK_USUAL
 from services.streams import payload
 
 
@@ -172,6 +175,11 @@ def test_every_mistake_is_told_at_once_with_file_and_line(tmp_path: Path) -> Non
     )
 
 
+def test_what_is_taken_without_a_route_can_be_named_in_one() -> None:
+    assert set(EVENTS["slack"]) >= SLACK_USUAL
+    assert set(EVENTS["github"]) >= GITHUB_USUAL
+
+
 @pytest.mark.parametrize("table", list(Config.model_fields))
 def test_an_unknown_key_is_found_in_every_table_of_the_file(table: str) -> None:
     inner = f"{table}.x" if table in ("agents", "prices") else table
@@ -216,6 +224,18 @@ def test_an_unknown_key_is_found_in_every_table_of_the_file(table: str) -> None:
             "3: routes[0].place: unknown key, did you mean places?",
         ),
         ("[[routes]]\nsource = 'slack'\nsession = 'a b'", "3: routes[0].session: must be up to 200"),
+        (
+            "[[routes]]\nsource = 'slack'\nevents = [\n'mention',\n'mentions',\n]",
+            "3: routes[0].events[1]: there is no event 'mentions' there, only mention, direct, reply, message",
+        ),
+        (
+            "[[routes]]\nsource = 'github'\nevents = ['opened']",
+            "3: routes[0].events[0]: there is no event 'opened' there, only mention, assigned, labeled,",
+        ),
+        (
+            "[[sources]]\nname = 'shop'\n[[routes]]\nsource = 'shop'\nevents = ['order.*']",
+            "5: routes[0].events[0]: is a whole word",
+        ),
         ("[[sources]]\nname = 'Shop'", "2: sources[0].name: a source's name is up to 32"),
         ("[[sources]]\nname = 'shop'\nordered_by = 'x'", "3: sources[0].ordered_by: unknown key, did you"),
     ],

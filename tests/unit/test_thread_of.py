@@ -42,7 +42,7 @@ def workspace() -> Iterator[SlackServer]:
 def slack_source(workspace: SlackServer) -> SlackSource:
     rules = Rules("slack", (), AGENTS, usual=slack.USUAL)
     nowhere = Answering(Store("unix:///nowhere"), Keys())
-    return SlackSource(SlackSettings(), rules, lambda: client_of(workspace), nowhere)
+    return SlackSource(SlackSettings(), rules, lambda: client_of(workspace), lambda: nowhere)
 
 
 @pytest.fixture

@@ -66,5 +66,8 @@ def web_app(
 def _say_channels(foundation: Foundation) -> None:
     logger = get_logger("engine")
     for each in channel_states(foundation.settings, foundation.config, foundation.plugins.channels):
-        say = logger.warning if each.doubts else logger.info
-        say("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
+        if each.doubts:
+            logger.warning("channel", channel=each.name, state=each.told(), doubts=list(each.doubts))
+        else:
+            # Who did not begin to set one up need not hear of it at every start.
+            (logger.debug if each.off else logger.info)("channel", channel=each.name, state=each.told())

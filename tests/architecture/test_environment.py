@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from tests.architecture.sources import PRODUCT, modules, names
 
 READER = "services/settings.py"
@@ -10,6 +13,12 @@ REASONS = {
     "deploy/supervisor/console.py": "NO_COLOR is a convention of terminals, not a setting",
 }
 FORBIDDEN = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv")
+
+
+ROOT = Path(__file__).parents[2]
+READING = ("services/settings.py", "services/channel_settings.py")
+# Read with the names of the vendors before them.
+OF_VENDORS = {"API_KEY", "BASE_URL"}
 
 
 def _touching() -> set[str]:
@@ -26,3 +35,13 @@ def test_only_the_settings_read_the_environment() -> None:
 
 def test_no_reason_outlives_its_need() -> None:
     assert REASONS.keys() <= _touching()
+
+
+def test_the_readme_names_every_variable_that_is_not_for_tests() -> None:
+    code = "".join((ROOT / path).read_text(encoding="utf-8") for path in READING)
+    read = set(re.findall(r'\bread(?:_secret)?\("([A-Z_]+)"', code)) - OF_VENDORS
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = {name.removesuffix("_FILE") for name in re.findall(r"TURNWRIGHT_([A-Z_]+)", readme)}
+
+    assert len(read) > 20
+    assert sorted(name for name in read - told if not name.startswith("TEST_")) == []

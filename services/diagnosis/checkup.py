@@ -101,7 +101,7 @@ def _channels(settings: Settings, config: Config, installed: Mapping[str, Instal
         yield Finding(part="workspace", state="ok" if is_known else "problem", text=said)
     if not settings.github.off:
         is_known, said = account_of(settings.github)
-        yield Finding(part="account", state="ok" if is_known else "warning", text=said)
+        yield Finding(part="account", state="ok" if is_known else "problem", text=said)
 
 
 def _roles(settings: Settings) -> Generator[Finding, None, list[str]]:

@@ -15,6 +15,8 @@ _WHY = {
     "not_allowed_token_type": f"wants a bot's token in {_TOKEN}, which begins with xoxb-",
     "token_revoked": f"says that {_TOKEN} was revoked: install the app again",
     "token_expired": f"says that {_TOKEN} expired: install the app again",
+    "dns_failed": "can not be found: check the network, and TURNWRIGHT_SLACK_API_URL",
+    "dns_timeout": "can not be found in time: check the network, and TURNWRIGHT_SLACK_API_URL",
     "account_inactive": "says that the app was removed from the workspace: install it again",
 }
 

@@ -110,3 +110,21 @@ def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
     assert found["github"].state == "warning"
     assert "off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET" in found["github"].text
     assert "canary" not in repr(found)
+
+
+def test_a_github_that_can_not_be_asked_is_a_problem_as_slack_is(tmp_path: Path) -> None:
+    settings = load_settings(
+        {
+            "TURNWRIGHT_HOME": str(tmp_path),
+            "TURNWRIGHT_GITHUB_WEBHOOK_SECRET": "s" * 32,
+            "TURNWRIGHT_GITHUB_TOKEN": "canary",
+            "TURNWRIGHT_GITHUB_LOGIN": "my-bot",
+            "TURNWRIGHT_GITHUB_API_URL": "http://127.0.0.1:9",
+        }
+    )
+
+    found = _found(settings)
+
+    assert found["account"].state == "problem"
+    assert "check the network, and TURNWRIGHT_GITHUB_API_URL" in found["account"].text
+    assert "canary" not in repr(found)

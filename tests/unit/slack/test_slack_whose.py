@@ -48,3 +48,14 @@ def test_it_says_so_when_nobody_is_there(slack: SlackServer) -> None:
     is_known, said = workspace_of(_settings(slack))
 
     assert (is_known, said.startswith("Slack can not be asked who we are (")) == (False, True)
+
+
+def test_a_name_that_can_not_be_found_is_a_matter_of_the_network() -> None:
+    settings = SlackSettings(
+        signing_secrets=(Secret("secret"),), bot_token=Secret(TOKEN), api_url="https://slack.invalid/api/"
+    )
+
+    is_known, said = workspace_of(settings)
+
+    assert not is_known
+    assert said.endswith("check the network, and TURNWRIGHT_SLACK_API_URL")

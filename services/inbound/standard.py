@@ -23,6 +23,7 @@ from services.streams.vocabulary import InputReceived
 from services.variables import Secret, signing_key
 
 MOST_BYTES = 1_048_576
+LONGEST_ID = 200
 _word = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -48,17 +49,17 @@ class StandardSource:
     def read(self, request: Request) -> Arrived | Answer:
         """See `Source`. What keeps its order among itself has a stream of its own."""
         document = _document(request.body)
-        id = request.header(ID)
+        id = _short(request.header(ID))
         received = InboundReceived(
             source=self.name,
             kind=_text_at(document, "type")[:100],
             body=request.body.decode(),
-            headers={ID: id[:200]},
+            headers={ID: id},
             sent_at=int(request.received_s * 1000),
         )
         order = _text_at(document, self._config.order_by) if self._config.order_by else ""
         stream = f"inbound:{self.name}:{named(order)}" if order else f"inbound:{self.name}"
-        return Arrived(stream=StreamId(stream), key=f"{self.name}:{id[:200]}", received=received)
+        return Arrived(stream=StreamId(stream), key=f"{self.name}:{id}", received=received)
 
     def decide(self, received: InboundReceived) -> Order | Ignored:
         """See `Source`. One session for all that keeps its order, else one for each delivery."""
@@ -114,6 +115,12 @@ def _text_at(document: object, path: str) -> str:
 def named(text: str) -> str:
     """`text` where it may be part of a stream's id, else a digest of it."""
     return text if _word.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _short(id: str) -> str:
+    """`id`, or what tells it from every other one as well where it is too long for a key."""
+    digest = hashlib.sha256(id.encode()).hexdigest()
+    return id if len(id) <= LONGEST_ID else f"{id[: LONGEST_ID - 65]}.{digest}"
 
 
 def _variable(name: str) -> str:

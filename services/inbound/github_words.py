@@ -90,7 +90,8 @@ def text_of(
         lines = "\n\n".join(_line(each, permissions) for each in earlier)
         pieces.append(f"Said there before:\n\n{lines}")
     if inbound.path:
-        pieces.append(f"About a line of `{inbound.path}`:")
+        # Whoever opened the pull request has named the file: whatever is in it stays within this line.
+        pieces.append(f"About a line of {inbound.path[:500]!r}:")
     pieces += _own_words(inbound, permissions)
     return "\n\n".join(pieces)
 

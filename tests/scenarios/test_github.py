@@ -97,7 +97,7 @@ def test_a_comment_in_a_review_is_answered_in_its_thread(talk: Talk) -> None:
     talk.wait_answers(pull)
     assert [each.reply_to for each in pull.review if each.login.startswith("turnwright")] == [first.id]
     [heard] = inputs(talk, pull)
-    assert "About a line of `a.py`:" in heard.text
+    assert "About a line of 'a.py':" in heard.text
     assert "> why this line?" in heard.text
     assert said.reply_to == first.id
 

@@ -15,7 +15,7 @@ from services.channels.aside import Aside
 from services.channels.contract import DeliveryError, Sending
 from services.channels.github.api import API
 from services.channels.github.events import Inbound, Unreadable, read
-from services.channels.github.permissions import Permission, Permissions
+from services.channels.github.permissions import PLACE_GONE, Permission, Permissions
 from services.channels.github.progress import Progress
 from services.channels.github.signature import refusal_of
 from services.channels.github.target import BadAddress, Target, target_where
@@ -37,6 +37,8 @@ USUAL = frozenset({"mention", "assigned", "labeled", "review_requested"})
 THREAD_S = 10.0
 # Whose permission is looked up, to be told beside what they wrote before we came in.
 LABELLED = 8
+# What that may cost who called us: a label is left out where GitHub is slow to tell it.
+LABELS_S = 3.0
 EVENT, GUID = "x-github-event", "x-github-delivery"
 _REFUSED: dict[Unreadable, tuple[str, str]] = {
     "bad_event": ("X-GitHub-Event", "is missing or no event's name"),
@@ -173,6 +175,10 @@ class GitHubSource:
             verdict = self._permissions.judge(target.repository, inbound.actor, sending)
         except Unavailable:
             raise NotYet("permission_unknown") from None
+        except DeliveryError as error:
+            if error.kind == "gone":
+                return Dropped(error.code)
+            raise
         if verdict.denial == "permission_unreadable":
             # Somebody has to mend our own access first: what people said meanwhile is not lost for that.
             raise NotYet("permission_unreadable")
@@ -197,7 +203,7 @@ class GitHubSource:
             thread = thread_before(self._api(), target, before, within, as_of_s=inbound.at_s)
         except DeliveryError as error:
             if error.kind == "gone":
-                return Dropped("thread_gone")
+                return Dropped(error.code if error.code in PLACE_GONE else "thread_gone")
             if error.kind in ("rejected", "refused"):
                 return ()
             raise
@@ -210,9 +216,12 @@ class GitHubSource:
         people = [each.login for each in (inbound.author, inbound.opener) if each and not each.is_bot]
         people += [each.login for each in reversed(earlier) if each.login and not each.is_bot]
         found: dict[str, Permission] = {}
+        within = Within(LABELS_S, sending)
         for login in list(dict.fromkeys(people))[:LABELLED]:
             try:
-                found[login] = self._permissions.of(target.repository, login, sending)
+                found[login] = self._permissions.of(
+                    target.repository, login, sending, timeout_s=within.left_s()
+                )
             except (Unavailable, Overloaded):
                 break
         return found

@@ -219,3 +219,27 @@ def test_what_is_asked_while_our_own_access_is_broken_is_heard_when_it_is_mended
     talk.say(issue)
 
     told_once(talk, issue)
+
+
+def test_a_call_from_where_the_app_was_taken_away_says_so(talk: Talk) -> None:
+    issue = talk.issue()
+    talk.world.installations[talk.repository.installation].is_gone = True
+
+    talk.say(issue)
+
+    assert talk.wait_fate() == {"state": "dropped", "reason": "installation_gone"}
+
+
+def test_who_called_does_not_wait_for_what_others_may_do(talk: Talk, server: GitHubServer) -> None:
+    issue = talk.issue(login="opener")
+    opened = threading.Event()
+    server.will(Hang(opened=opened), method="GET", ending="/opener/permission")
+
+    talk.say(issue)
+
+    [answer] = talk.wait_answers(issue)
+    opened.set()
+    [heard] = talk.session(issue).all("input.received", InputReceived)
+    assert "opened by @opener" in heard.text
+    assert "@opener (may" not in heard.text
+    assert answer

@@ -96,6 +96,15 @@ def test_bots_may_what_people_may(stage: GitHubStage) -> None:
     assert no_user.denial == "no_write_access"
 
 
+def test_that_a_place_is_gone_is_nobodys_lack_of_permission(stage: GitHubStage) -> None:
+    stage.world.installations[stage.repository.installation].is_gone = True
+
+    with pytest.raises(DeliveryError) as caught:
+        Permissions(stage.api).judge(where(stage.repository), person("ada"))
+
+    assert (caught.value.kind, caught.value.code) == ("gone", "installation_gone")
+
+
 def test_neither_we_nor_nobody_start_anything(stage: GitHubStage) -> None:
     permissions = Permissions(stage.api)
 

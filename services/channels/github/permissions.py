@@ -34,6 +34,8 @@ TIMEOUT_S = 10.0
 _WAIT_SLICE_S = 0.2
 
 _VALUES: dict[str, Permission] = {"admin": "admin", "write": "write", "read": "read", "none": "none"}
+# Nobody may do anything there any more, which is no matter of who asks.
+PLACE_GONE = frozenset({"installation_gone", "repository_gone"})
 MAY_WRITE: frozenset[Permission] = frozenset({"admin", "write"})
 
 
@@ -55,7 +57,7 @@ class Permissions:
     def judge(self, repository: Repository, actor: Person | None, sending: Sending | None = None) -> Verdict:
         """Whether `actor` may start work there, bots like people. A cancel of `sending` ends the asking.
 
-        Raises: Unavailable, Overloaded: ask again later; DeliveryError (cancelled).
+        Raises: Unavailable, Overloaded: ask again later; DeliveryError: cancelled; gone: the repository is.
         """
         if actor is None:
             return Verdict(permission="none", denial="nobody")
@@ -66,10 +68,17 @@ class Permissions:
             return Verdict(permission=permission, denial="permission_unreadable")
         return Verdict(permission=permission, denial=None if permission in MAY_WRITE else "no_write_access")
 
-    def of(self, repository: Repository, login: str, sending: Sending | None = None) -> Permission:
-        """What `login` may do. Raises: Unavailable, Overloaded, DeliveryError (cancelled)."""
+    def of(
+        self,
+        repository: Repository,
+        login: str,
+        sending: Sending | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Permission:
+        """What `login` may do. Raises: Unavailable, Overloaded, DeliveryError (cancelled; gone: the repository)."""
         known = self._slot((repository.id, login.casefold()))
-        within = Within(TIMEOUT_S, sending)
+        within = Within(timeout_s, sending)
         while not known.asking.acquire(timeout=_WAIT_SLICE_S):
             within.go_on()
             if not within.left_s():
@@ -94,7 +103,7 @@ class Permissions:
         try:
             granted = self._api.permission(repository, login, within)
         except DeliveryError as error:
-            if error.kind == "cancelled":
+            if error.kind == "cancelled" or error.code in PLACE_GONE:
                 raise
             if error.kind == "gone":
                 return "none"

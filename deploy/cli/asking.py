@@ -16,9 +16,13 @@ class Withdrawn(Exception):
 
 
 class Answer:
-    """Collects what concerns the input at `offset`. `write` shows text at once; it gets every text once."""
+    """Collects what concerns the input at `offset`. `write` shows text at once; it gets every text once.
+
+    `run` is the last run that was begun for it, empty before there is one.
+    """
 
     def __init__(self, offset: int, write: Callable[[str], None] | None) -> None:
+        self.run = ""
         self._offset = offset
         self._write = write
         self._jobs: set[str] = set()
@@ -47,6 +51,7 @@ class Answer:
                 asked = msgspec.json.decode(event.payload, type=LLMRequested)
                 if self._offset in asked.inputs:
                     self._jobs.add(asked.job)
+                    self.run = asked.job
             case "turn.settled":
                 settled = msgspec.json.decode(event.payload, type=TurnSettled)
                 if self._offset in settled.inputs:

@@ -85,7 +85,9 @@ def ask(
     if no_wait or policy == "silent":
         output.as_json(raw) if as_json else output.say(f"{accepted.session} {accepted.offset}")
         return
-    settled = _await(server, accepted, is_live=not as_json and output.is_terminal())
+    is_live = not as_json and output.is_terminal()
+    answer = Answer(accepted.offset, output.write if is_live else None)
+    settled = _await(server, accepted, answer)
     if as_json:
         output.as_json(msgspec.json.encode(_answered(accepted, settled)))
     elif not output.is_terminal() and settled.text:
@@ -93,8 +95,9 @@ def ask(
     if settled.outcome != "answered":
         reason = f" ({settled.reason})" if settled.reason else ""
         # What a model answered is told by its run; a turn may end otherwise without one.
-        where = "runs" if settled.outcome == "failed" else "events"
-        raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright {where} {accepted.session}")
+        has_run = settled.outcome == "failed" and answer.run
+        where = f"runs {answer.run}" if has_run else f"events {accepted.session}"
+        raise Failed(f"the turn ended {settled.outcome}{reason}; see: turnwright {where}")
 
 
 @click.command(
@@ -226,7 +229,7 @@ def command(path: str, body: Mapping[str, object], *, done: str, undone: str, as
     _show_commanded(commanded, raw, done=done, undone=undone, as_json=as_json)
 
 
-def _await(server: Server, accepted: Accepted, *, is_live: bool) -> TurnSettled:
+def _await(server: Server, accepted: Accepted, answer: Answer) -> TurnSettled:
     said: list[str] = []
 
     def tell_why() -> None:
@@ -237,7 +240,7 @@ def _await(server: Server, accepted: Accepted, *, is_live: bool) -> TurnSettled:
 
     try:
         news = follow(server, accepted.session, after=accepted.offset)
-        return Answer(accepted.offset, output.write if is_live else None).wait(news, tell_why)
+        return answer.wait(news, tell_why)
     except Withdrawn:
         raise Failed("the prompt was withdrawn before it was answered") from None
 

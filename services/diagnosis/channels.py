@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from services.channel_settings import SlackSettings
 from services.channels.installed import Installed
 from services.config import Config
 from services.llm.offline import NAME as OFFLINE
 from services.plugins import models_of
 from services.settings import Settings
+
+# The second where tokens are rotated.
+_BOTS_TOKEN = ("xoxb-", "xoxe.xoxb-")
 
 
 class ChannelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ def channel_states(
     has_slack = bool(slack.signing_secrets) or slack.bot_token is not None
     has_github = bool(github.webhook_secrets or github.token or github.app_id or github.login)
     states = [
-        _channel("slack", "/webhooks/slack/events", slack.off, is_begun=has_slack),
+        _token_checked(slack, _channel("slack", "/webhooks/slack/events", slack.off, is_begun=has_slack)),
         _channel("github", "/webhooks/github", github.off, is_begun=has_github),
         *(_brought(each) for _, each in sorted(installed.items())),
         *(_source(settings, each.name) for each in config.sources),
@@ -51,6 +55,14 @@ def channel_states(
 def _channel(name: str, path: str, off: str, *, is_begun: bool) -> ChannelState:
     doubts = ("only a part of it is set",) if off and is_begun else ()
     return ChannelState(name=name, path=path, off=off, doubts=doubts)
+
+
+def _token_checked(slack: SlackSettings, state: ChannelState) -> ChannelState:
+    """An app's page shows tokens of several kinds, of which only a bot's posts."""
+    if slack.bot_token is None or slack.bot_token.reveal().startswith(_BOTS_TOKEN):
+        return state
+    doubt = f"TURNWRIGHT_SLACK_BOT_TOKEN is none of a bot, which begins with {_BOTS_TOKEN[0]}"
+    return msgspec.structs.replace(state, doubts=(*state.doubts, doubt))
 
 
 def _brought(installed: Installed) -> ChannelState:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import msgspec
@@ -139,12 +139,26 @@ class Stage:
 
     def answer(self, session: str, text: str) -> None:
         """Let the model answer what it was asked last."""
+        self._settle(session, outcome="succeeded", text=text, usage=Usage(input=3, output=2))
+
+    def fail(self, session: str, error: str) -> None:
+        """Let the model fail with what it was asked last."""
+        self._settle(session, outcome="failed", error=error)
+
+    def _settle(
+        self,
+        session: str,
+        *,
+        outcome: Literal["succeeded", "failed"],
+        text: str = "",
+        error: str = "",
+        usage: Usage | None = None,
+    ) -> None:
         self.advance(session)
         stream = StreamId(session)
         asked = self.log.read_back(stream, types=frozenset({"llm.requested"}), limit=1)[0]
-        settled = LLMSettled(
-            job=asked.decode(LLMRequested).job, outcome="succeeded", text=text, usage=Usage(input=3, output=2)
-        )
+        job = asked.decode(LLMRequested).job
+        settled = LLMSettled(job=job, outcome=outcome, text=text, error=error, usage=usage or Usage())
         self.log.append(stream, [EventInput.of("llm.settled", settled)])
         self.advance(session)
 

@@ -112,6 +112,20 @@ def test_ask_ends_with_failure_when_the_turn_did_not_answer(stage: Stage, shell:
     assert asked.err.startswith("Error: the turn ended cancelled")
 
 
+def test_a_turn_that_failed_names_the_run_that_tells_why(stage: Stage, shell: Shell) -> None:
+    def fail() -> None:
+        wait_until(lambda: stage.log.head(X) > 0)
+        stage.fail(X, "not_sent")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    asked = shell.run("ask", "hello", "--session", X)
+    thread.join()
+
+    assert (asked.status, asked.out) == (1, "")
+    assert asked.err == f"Error: the turn ended failed (not_sent); see: turnwright runs {X}@1\n"
+
+
 def test_ask_ends_when_its_prompt_is_withdrawn(stage: Stage, shell: Shell) -> None:
     def withdraw() -> None:
         wait_until(lambda: stage.log.head(X) > 0)

@@ -50,6 +50,16 @@ def test_a_channel_that_is_half_set_up_is_doubted(
     assert found.doubts == ("only a part of it is set",)
 
 
+@pytest.mark.parametrize(("token", "doubts"), [("xoxp-canary", 1), ("canary", 1), ("xoxe.xoxb-1", 0)])
+def test_a_token_of_slack_that_is_no_bots_is_doubted_and_not_shown(
+    tmp_path: Path, token: str, doubts: int
+) -> None:
+    found = states(tmp_path, {**SLACK, **REAL, "TURNWRIGHT_SLACK_BOT_TOKEN": token})["slack"]
+
+    assert (found.off, len(found.doubts)) == ("", doubts)
+    assert "canary" not in repr(found)
+
+
 def test_a_channel_that_is_on_says_where_its_webhooks_go(tmp_path: Path) -> None:
     found = states(tmp_path, {**SLACK, **REAL})["slack"]
 

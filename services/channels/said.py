@@ -68,6 +68,14 @@ def gave_up_on(holdup: Holdup) -> str:
     return f"I could not answer this in time: {_HOLDUPS[holdup]}. If there is an answer after all, I will post it here."
 
 
+def not_posted(code: str) -> str:
+    """A note on an answer that is there and could not be said."""
+    return (
+        f"I have an answer to what was asked here, but could not post it ({code})."
+        " Whoever runs me finds it with `turnwright outbox` and can send it again."
+    )
+
+
 def paused_by(reason: str, session: str) -> str:
     """A note on a pause for that `reason`, and how it ends; empty for one that a person decided on."""
     told = _PAUSES.get(reason)

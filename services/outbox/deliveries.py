@@ -21,6 +21,7 @@ from services.jobs.traces import RunSpans
 from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
 from services.outbox.backoff import delay_ms
 from services.outbox.contents import Content, content_of
+from services.outbox.entries import CALLBACK
 from services.outbox.markers import marker_of
 from services.processors.advance import Held
 from services.streams.event import EventInput, JobId
@@ -34,6 +35,23 @@ from services.telemetry.tracer import Span, within
 
 # After these the other side may have the letter.
 DOUBTFUL = frozenset({"ambiguous", "worker_lost", "orphaned", "lost", "deploy", "defect"})
+
+# Refused for what it is: something else is taken there.
+OF_LETTER = frozenset(
+    {
+        "http_400",
+        "http_413",
+        "http_422",
+        "invalid_arguments",
+        "invalid_blocks",
+        "invalid_metadata_format",
+        "markdown_text_conflict",
+        "metadata_too_large",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+    }
+)
 
 # Who asked too often does not ask again sooner, whatever it is told.
 LIMIT_MS = 1_000
@@ -80,12 +98,12 @@ class Deliveries:
         self._faults.at("deliver.claimed")
         if claim.is_cancelled:
             return _ended("failed", held.id, error="discarded")
-        if claim.expired:
-            return _ended("failed", held.id, error="expired")
-        if claim.attempt - claim.waits > self._terms.attempts + DEATHS:
-            return _ended("failed", held.id, error="workers_died")
         past = NearPast(self._log, claim.near)
         content = content_of(past, held, claim.began)
+        if claim.expired:
+            return _ended("failed", held.id, error="expired", thread=_thread(content))
+        if claim.attempt - claim.waits > self._terms.attempts + DEATHS:
+            return _ended("failed", held.id, error="workers_died", thread=_thread(content))
         name = content.queued.channel
         work_for(content.event.context, held.stream)
         channel = self._channels.get(name)
@@ -100,7 +118,7 @@ class Deliveries:
             with within(span, held.stream), attempt:
                 receipt = _delivered(channel, letter, attempt, span)
         except DeliveryError as error:
-            return self._judge(claim, channel, attempt, held.id, error)
+            return self._judge(claim, channel, attempt, content, error)
         finally:
             self._running.remove(held)
         self._faults.at("deliver.sent")
@@ -117,10 +135,10 @@ class Deliveries:
         )
 
     def _judge(
-        self, claim: Claim, channel: Channel, attempt: Attempt, job: JobId, error: DeliveryError
+        self, claim: Claim, channel: Channel, attempt: Attempt, content: Content, error: DeliveryError
     ) -> Result:
         """What a bad end means, the first line that fits."""
-        kind = error.kind
+        kind, job = error.kind, JobId(content.queued.job)
         if kind == "cancelled" and attempt.cancel_reason == "taken":
             return Lost()
         if kind == "cancelled" and attempt.cancel_reason in ("deploy", MAY_NOT_START):
@@ -137,7 +155,8 @@ class Deliveries:
         if kind == "gone":
             return _ended("failed", job, error="gone", status=error.status)
         if kind == "refused":
-            return _ended("failed", job, error=error.code or kind, status=error.status)
+            thread = _thread(content) if error.code in OF_LETTER else ""
+            return _ended("failed", job, error=error.code or kind, status=error.status, thread=thread)
         if error.is_limit:
             # Of a thousand letters to one place most come too early again and again: the entry's time bounds that.
             wait_ms = max(LIMIT_MS, delay_ms(1, error.retry_after_s))
@@ -149,7 +168,7 @@ class Deliveries:
             return Again(error=kind, delay_ms=wait_ms, extra={"code": error.code})
         if kind == "ambiguous" and channel.settle_ms:
             return _ended("uncertain", job, error=kind, status=error.status)
-        return _ended("failed", job, error="poisoned", status=error.status)
+        return _ended("failed", job, error="poisoned", status=error.status, thread=_thread(content))
 
     def _letter(self, claim: Claim, content: Content) -> Letter:
         queued = content.queued
@@ -186,6 +205,12 @@ def _deliver(channel: Channel, letter: Letter, attempt: Attempt) -> Receipt:
     return found or channel.send(letter, attempt)
 
 
-def _ended(outcome: str, job: JobId, *, error: str = "", status: int = 0) -> Settled:
-    settled = ReplySettled(job=job, error=error, status=status)
+def _thread(content: Content) -> str:
+    """Where people wait for an answer; empty for a note, and for a callback, whose address may be a secret."""
+    is_answer = content.queued.channel != CALLBACK and not content.note
+    return (content.input.reply_to or "") if is_answer else ""
+
+
+def _ended(outcome: str, job: JobId, *, error: str = "", status: int = 0, thread: str = "") -> Settled:
+    settled = ReplySettled(job=job, error=error, status=status, thread=thread)
     return Settled((EventInput.of(f"reply.{outcome}", settled),))

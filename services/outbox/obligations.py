@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from services.channels.said import Holdup, gave_up_on, paused_by, still_working
+from services.channels.said import Holdup, gave_up_on, not_posted, paused_by, still_working
 from services.outbox.entries import entry_id
 from services.outbox.owing import Owing, Waiting, reduce
 from services.processors.contract import Contract, Decision, Emit, Moment, Processor
@@ -22,7 +22,7 @@ from services.streams.thread_events import (
     ObligationOpened,
     ObligationSettled,
 )
-from services.streams.vocabulary import StreamPaused
+from services.streams.vocabulary import ReplySettled
 
 # Of one kind in one step: a commit holds this step, the notes that follow from it, and whatever led to it.
 BATCH = 6
@@ -53,6 +53,7 @@ class Obligations(Processor[Owing]):
                 "reply.delivered",
                 "reply.uncertain",
                 "reply.failed",
+                "reply.note_requested",
                 "obligation.opened",
                 "obligation.noted",
                 "obligation.settled",
@@ -93,22 +94,25 @@ class Obligations(Processor[Owing]):
         return reduce(state, event)
 
     def react(self, state: Owing, event: Event, moment: Moment) -> Sequence[Decision]:
-        """Open and settle; tell the threads that wait of a pause that no person decided on."""
-        if event.type != "stream.paused":
-            return self._record(state, moment)
-        text = paused_by(event.decode(StreamPaused).reason, moment.stream)
-        return [_note(text, thread) for thread in islice(state.waiting, BATCH)] if text else ()
+        """Open and settle; tell the threads that wait of a pause that no person decided on, and of a failed reply."""
+        if event.type == "stream.paused":
+            return self._paused(state, moment)
+        decided = self._record(state, moment)
+        if event.type == "reply.failed":
+            failed = event.decode(ReplySettled)
+            decided += [_note(not_posted(failed.error), failed.thread)] if failed.thread else []
+        return decided
 
     def wakes_at(self, state: Owing) -> int | None:
         """At once, while something is to be written down; else when the next answer is overdue."""
-        if state.ended or state.new:
+        if state.ended or state.new or state.untold:
             return 0
         every = (one for waiting in state.waiting.values() for one in waiting.values())
         return None if state.paused_at else min(map(self._due, every), default=None)
 
     def on_time(self, state: Owing, moment: Moment) -> Sequence[Decision]:
         """Record what is left to be recorded; tell those who wait for too long."""
-        decided = self._record(state, moment)
+        decided = self._record(state, moment) + self._paused(state, moment)
         if not state.paused_at:
             for thread in islice(self._late(state, moment.now_ms), BATCH):
                 decided += self._tell(state, thread, moment.now_ms)
@@ -126,6 +130,13 @@ class Obligations(Processor[Owing]):
             settled = ObligationSettled(inputs=one.inputs, how=one.how, reason=one.reason, job=job)
             decided.append(_emit("obligation.settled", settled))
         return decided
+
+    def _paused(self, state: Owing, moment: Moment) -> list[Decision]:
+        """Notes on the pause for some of the threads that were not told of it yet."""
+        text = paused_by(state.pause, moment.stream)
+        told = set(state.untold[:BATCH])
+        threads = (thread for thread, waiting in state.waiting.items() if told & waiting.keys())
+        return [_note(text, thread) for thread in threads]
 
     def _due(self, one: Waiting) -> int:
         return one.noted_at + self._gives_up_ms if one.noted_at else one.since + self._overdue_ms

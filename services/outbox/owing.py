@@ -7,9 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from services.channels.said import paused_by
 from services.outbox.entries import CALLBACK, number_of
 from services.streams.event import Event
 from services.streams.thread_events import (
+    NoteRequested,
     ObligationEnd,
     ObligationNoted,
     ObligationOpened,
@@ -22,12 +24,16 @@ from services.streams.vocabulary import (
     ProcessorUnparked,
     ReplyQueued,
     ReplySettled,
+    StreamPaused,
     TurnSettled,
     TurnStarted,
 )
 
 # A state has its bounds. Who comes on top is answered too, but not told that it takes longer.
 MOST_WAITING = 1_000
+# Characters, about; what is remembered grows by at most a half while those who wait are told.
+MOST_WEIGHT = 46_000
+_THREAD, _INPUT, _NUMBER = 16, 32, 9
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +61,7 @@ class Owing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     yet; `replying`: by entry of the outbox, those it answers.
 
     `doing` is what the turn that runs waits for; `faulted` are parked processors; `paused_at` is 0 unless paused.
+    `pause` is why, where threads are told of it; `untold` are the first inputs of those that still are to be.
     """
 
     waiting: dict[str, dict[int, Waiting]] = {}
@@ -64,6 +71,8 @@ class Owing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     doing: Literal["", "llm", "retry", "tool"] = ""
     faulted: tuple[str, ...] = ()
     paused_at: int = 0
+    pause: str = ""
+    untold: tuple[int, ...] = ()
 
 
 def reduce(state: Owing, event: Event) -> Owing:
@@ -93,6 +102,8 @@ def reduce(state: Owing, event: Event) -> Owing:
         case "obligation.noted":
             noted = event.decode(ObligationNoted)
             return _changed(state, noted.inputs, noted_at=event.created_at)
+        case "reply.note_requested":
+            return _told(state, event.decode(NoteRequested).reply_to)
         case "obligation.settled":
             return _settled(state, event.decode(ObligationSettled))
         case _:
@@ -103,9 +114,9 @@ def _received(state: Owing, event: Event) -> Owing:
     said = event.decode(InputReceived)
     if said.reply_to is None or said.policy == "silent":
         return state
-    if sum(map(len, state.waiting.values())) >= MOST_WAITING:
-        return state
     thread = said.reply_to
+    if sum(map(len, state.waiting.values())) >= MOST_WAITING or _weight(state, thread) > MOST_WEIGHT:
+        return state
     waiting = {**state.waiting.get(thread, {}), event.offset: Waiting(event.created_at)}
     new = (*state.new.get(thread, ()), event.offset)
     return _with(state, waiting={**state.waiting, thread: waiting}, new={**state.new, thread: new})
@@ -155,7 +166,7 @@ def _governed(state: Owing, event: Event) -> Owing:
     """What people, limits and faults do to the whole session."""
     match event.type:
         case "stream.paused":
-            return state if state.paused_at else _with(state, paused_at=event.created_at)
+            return state if state.paused_at else _paused(state, event)
         case "stream.resumed":
             return _resumed(state, event.created_at)
         case "processor.faulted":
@@ -168,19 +179,47 @@ def _governed(state: Owing, event: Event) -> Owing:
             return state
 
 
+def _paused(state: Owing, event: Event) -> Owing:
+    """Threads are told of a pause that no person decided on."""
+    reason = event.decode(StreamPaused).reason
+    state = _with(state, paused_at=event.created_at)
+    if not paused_by(reason, ""):
+        return state
+    return _with(state, pause=reason, untold=tuple(min(waiting) for waiting in state.waiting.values()))
+
+
+def _told(state: Owing, thread: str) -> Owing:
+    if not state.untold:
+        return state
+    told = state.waiting.get(thread, {})
+    return _with(state, untold=tuple(n for n in state.untold if n not in told))
+
+
 def _resumed(state: Owing, now: int) -> Owing:
-    """Nobody was kept waiting while the session was paused: all times move on by that long."""
-    pause = now - state.paused_at if state.paused_at else 0
-    later = {
+    """Nobody was kept waiting while the session was paused: all times move on by that long, or by as much of it as
+    came after them.
+    """
+
+    def later(at: int) -> int:
+        return at + max(0, now - max(at, state.paused_at)) if at and state.paused_at else at
+
+    waiting = {
         thread: {
-            n: msgspec.structs.replace(
-                one, since=one.since + pause, noted_at=one.noted_at + pause if one.noted_at else 0
-            )
+            n: msgspec.structs.replace(one, since=later(one.since), noted_at=later(one.noted_at))
             for n, one in inputs.items()
         }
         for thread, inputs in state.waiting.items()
     }
-    return _with(state, waiting=later, paused_at=0)
+    return _with(state, waiting=waiting, paused_at=0, pause="", untold=())
+
+
+def _weight(state: Owing, thread: str) -> int:
+    """About how many characters the state has with one more input of `thread`."""
+    known = sum(len(each) + _THREAD + _INPUT * len(inputs) for each, inputs in state.waiting.items())
+    known += sum(len(each) + _NUMBER * len(inputs) for each, inputs in state.new.items())
+    known += sum(_NUMBER * (2 + len(inputs)) for inputs in state.replying.values())
+    known += sum(3 * _NUMBER + _NUMBER * len(one.inputs) for one in state.ended)
+    return known + 2 * len(thread) + _THREAD + _INPUT
 
 
 def _open(state: Owing, inputs: Iterable[int]) -> tuple[int, ...]:
@@ -198,6 +237,8 @@ def _less(new: dict[str, tuple[int, ...]], inputs: Sequence[int]) -> dict[str, t
 
 
 def _without(state: Owing, inputs: Sequence[int]) -> Owing:
+    if state.untold:
+        state = _with(state, untold=_untold_without(state, set(inputs)))
     left: dict[str, dict[int, Waiting]] = {}
     for thread, waiting in state.waiting.items():
         gone = [n for n in inputs if n in waiting]
@@ -207,6 +248,12 @@ def _without(state: Owing, inputs: Sequence[int]) -> Owing:
         if kept:
             left[thread] = kept
     return _with(state, waiting=left, new=_less(state.new, inputs))
+
+
+def _untold_without(state: Owing, inputs: set[int]) -> tuple[int, ...]:
+    """Who is still to be told once `inputs` wait no more: the next input of the same thread stands for it."""
+    left = {min(each): set(each) - inputs for each in state.waiting.values()}
+    return tuple(min(left[n]) for n in state.untold if left.get(n))
 
 
 def _changed(state: Owing, inputs: Sequence[int], **changes: object) -> Owing:

@@ -299,12 +299,14 @@ class ReplayRequested(Reply, frozen=True, kw_only=True):
 class ReplySettled(Payload, frozen=True):
     """`reply.delivered`, `reply.uncertain` (it may have arrived), `reply.failed`: the one outcome of an entry.
 
-    `error` is a safe code; `status` the last HTTP status there was, or 0.
+    `error` is a safe code; `status` the last HTTP status there was, or 0. `thread` is where people wait for an answer
+    that failed, and can be told so.
     """
 
     job: str
     error: str = ""
     status: int = 0
+    thread: str = ""
 
 
 class DiscardRequested(Payload, frozen=True):

@@ -12,7 +12,7 @@ from services.outbox.replies import Replies
 from services.processors.rows import rows_of
 from services.streams.event import EventInput, JobId
 from services.streams.keys import Keys
-from services.streams.thread_events import ObligationOpened, ObligationSettled
+from services.streams.thread_events import NoteRequested, ObligationOpened, ObligationSettled
 from services.streams.vocabulary import InputReceived
 from tests.fakes.desk import Desk, S
 from tests.fakes.store_stage import Stage
@@ -153,3 +153,34 @@ def test_an_answer_that_is_settled_while_somebody_asks_again_settles_only_what_i
 
     assert settled(desk) == [((first,), "replied", "")]
     assert opened(desk) == [(first,), tuple(second)]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (DeliveryError("refused", code="msg_too_long"), ["msg_too_long"]),
+        (DeliveryError("refused", code="is_archived"), []),
+        (DeliveryError("gone"), []),
+        (DeliveryError("rejected", code="missing_scope"), ["poisoned"]),
+    ],
+)
+def test_an_answer_that_can_not_be_posted_is_told_of_where_something_else_may_be(
+    stage: Stage, error: DeliveryError, told: list[str]
+) -> None:
+    desk = Desk(stage, attempts=3)
+    offset = asked(desk)
+    desk.answer(offset)
+    desk.postman.answers = [error] * 3
+
+    while not desk.ends():
+        desk.attempt(entry(1))
+    if told:
+        desk.postman.answers = [DeliveryError("rejected")] * 3
+        while len(desk.ends()) < 2:
+            desk.attempt(entry(2))
+    desk.hand.advancer.advance(S)
+
+    notes = [e.decode(NoteRequested) for e in desk.stage.events(S) if e.type == "reply.note_requested"]
+    assert [each.text.partition("(")[2].partition(")")[0] for each in notes] == told
+    assert all(each.reply_to == THREAD for each in notes)
+    assert [how for _, how, _ in settled(desk)] == ["failed"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox.owing import MOST_WAITING
+from services.outbox.owing import MOST_WAITING, Owing, reduce
 from services.streams.event import EventInput
 from services.streams.thread_events import (
     ObligationNoted,
@@ -278,6 +278,50 @@ class TestPausing:
         assert why in text
         assert "`turnwright resume s`" in text
 
+    def test_every_thread_that_waits_is_told_of_it_once_however_many_there_are(self, thread: Thread) -> None:
+        threads = [f"slack:T1:C1:{n}.0" for n in range(40)]
+        for each in threads:
+            thread.say("follow_up", reply_to=each)
+            thread.say("follow_up", reply_to=each)
+        for _ in range(12):
+            thread.advance()
+
+        thread.append(EventInput.of("stream.paused", StreamPaused(reason="spend", by="agent")))
+        for _ in range(12):
+            thread.advance()
+
+        assert sorted(where for where, _ in thread.notes()) == sorted(threads)
+
+    def test_who_takes_back_what_they_asked_leaves_the_others_of_their_thread_to_be_told(
+        self, thread: Thread
+    ) -> None:
+        asked = [thread.say("follow_up", reply_to=each) for each in (A, B, A)]
+        thread.append(EventInput.of("stream.paused", StreamPaused(reason="spend", by="agent")))
+        state = Owing()
+        for event in thread.events:
+            state = reduce(state, event)
+        assert state.untold == (asked[0], asked[1])
+
+        taken_back = [EventInput.of("input.withdrawn", InputWithdrawn(input=n)) for n in asked[:2]]
+        offsets = [thread.append(each) for each in taken_back]
+        for event in thread.events[-len(offsets) :]:
+            state = reduce(state, event)
+
+        assert state.untold == (asked[2],)
+
+    def test_who_asks_during_a_pause_waits_from_its_end_on(self, thread: Thread) -> None:
+        thread.ask()
+        thread.append(EventInput.of("stream.paused", StreamPaused(reason="operator")))
+        thread.wait(10 * GIVES_UP)
+        thread.ask(B)
+        thread.wait(MINUTE)
+        thread.append(EventInput.of("stream.resumed", StreamResumed()))
+        thread.advance()
+
+        thread.wait(OVERDUE)
+
+        assert sorted(where for where, _ in thread.notes()) == [A, B]
+
     def test_a_person_who_pauses_is_not_talked_about(self, thread: Thread) -> None:
         thread.ask()
         thread.append(EventInput.of("stream.paused", StreamPaused(reason="lunch")))
@@ -301,3 +345,21 @@ def test_nobody_waits_for_ever_in_many_threads(thread: Thread) -> None:
 
     assert sorted(where for where, _ in thread.notes()) == sorted(threads * 2)
     assert len(thread.settled()) == 40
+
+
+@pytest.mark.parametrize(("where", "told"), [(A, [A]), ("", [])])
+def test_an_answer_that_could_not_be_posted_is_told_of_where_it_can_be(
+    thread: Thread, where: str, told: list[str]
+) -> None:
+    thread.ask()
+    thread.run()
+    [reply] = [id for id, row in thread.jobs.items() if row.kind == "deliver"]
+    thread.jobs[reply].is_settled = True
+    failed = ReplySettled(job=reply, error="msg_too_long", thread=where)
+    thread.append(EventInput.of("reply.failed", failed))
+    for _ in range(3):
+        thread.advance()
+
+    assert [where for where, _ in thread.notes()] == told
+    assert all("could not post it (msg_too_long)" in text for _, text in thread.notes())
+    assert [how for _, how, _ in thread.settled()] == ["failed"]

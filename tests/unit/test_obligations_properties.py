@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.outbox.owing import Owing, reduce
 from services.processors.contract import STATE_LIMIT
-from services.streams.event import EventInput
-from services.streams.payload import Policy
-from services.streams.thread_events import ObligationNoted
+from services.streams.event import Event, EventInput
+from services.streams.payload import Payload, Policy
+from services.streams.thread_events import ObligationNoted, ObligationOpened
 from services.streams.vocabulary import InputReceived, StreamPaused, StreamResumed, TurnSettled
 from tests.fakes.pure_thread import GIVES_UP, MINUTE, OVERDUE, A, B, Thread
 
@@ -96,6 +98,34 @@ def test_as_many_as_are_waited_with_fit_the_state() -> None:
     thread.wait(OVERDUE)
 
     assert len(msgspec.json.encode(thread.owing)) <= STATE_LIMIT
+
+
+@pytest.mark.parametrize("length", [20, 100, 400])
+def test_as_many_threads_as_are_waited_with_fit_the_state_when_all_are_told(length: int) -> None:
+    numbers = itertools.count(1_000_000)
+
+    def happens(state: Owing, type: str, payload: Payload) -> Owing:
+        body = msgspec.Raw(msgspec.json.encode(payload))
+        event = Event(offset=next(numbers), created_at=1_764_000_000_000, type=type, v=1, payload=body)
+        state = reduce(state, event)
+        assert len(msgspec.json.encode(state)) <= STATE_LIMIT
+        return state
+
+    state, threads = Owing(), [f"github:1:{n}?".ljust(length, "x") for n in range(1_500)]
+    for thread in threads:
+        state = happens(state, "input.received", InputReceived(text="hi", reply_to=thread))
+    for thread, inputs in list(state.new.items()):
+        state = happens(
+            state, "obligation.opened", ObligationOpened(inputs=inputs, reply_to=thread, due_at=1)
+        )
+    for thread in threads:
+        state = happens(state, "input.received", InputReceived(text="hi", reply_to=thread))
+    for thread, waiting in list(state.waiting.items()):
+        noted = ObligationNoted(inputs=tuple(waiting), reply_to=thread, due_at=1)
+        state = happens(state, "obligation.noted", noted)
+    state = happens(state, "stream.paused", StreamPaused(reason="spend"))
+
+    assert len(state.waiting) >= 50
 
 
 def happen(thread: Thread, step: Step) -> None:

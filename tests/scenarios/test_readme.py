@@ -130,3 +130,9 @@ def test_the_readmes_configuration_is_valid(
 def test_every_folder_the_readme_names_is_there() -> None:
     for name in re.findall(r"`((?:services|tasks|web|deploy|tests)(?:/[a-z_./]+)?)`", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_readme_says_what_is_in_every_folder_of_the_code() -> None:
+    folders = [path.parent for path in ROOT.glob("services/*/__init__.py")]
+    assert len(folders) > 10
+    assert [each.name for each in folders if f"`services/{each.name}`" not in README] == []

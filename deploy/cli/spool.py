@@ -7,14 +7,15 @@ import re
 import click
 
 from deploy.cli import output
+from deploy.cli.examples import examples
 from deploy.cli.server import Failed, Misused, Server, find_server
 from services.spool.refused import ALL, REFUSED_ID, Decided, Refused, SpoolPage
 
 _refused_id = re.compile(REFUSED_ID)
 
 
-@click.command()
-@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
+@click.command(epilog=examples("turnwright spool", "turnwright spool --retry all"))
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--show", "shown", metavar="ID", help="Show this refused webhook and its body.")
 @click.option("--retry", "retried", metavar="ID|all", help="Let the log store have it again.")
 @click.option("--discard", "discarded", metavar="ID|all", help="Take it away for good.")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from urllib.parse import parse_qsl, urlsplit
@@ -190,6 +191,10 @@ class _Connection(BaseHTTPRequestHandler):
         """The connection is over."""
         self.server.fake.connected(self.connection, is_open=False)
         super().finish()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time of the world."""
+        return formatdate(self.server.fake.world.now() if timestamp is None else timestamp, usegmt=True)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are recorded, not printed."""

@@ -12,11 +12,12 @@ import pytest
 
 from services.channels.contract import DeliveryError
 from services.channels.github.access import api_for
+from services.channels.github.channel import GitHubChannel
 from services.channels.github.tokens import AppName, AppTokens, PlainToken
 from services.channels.github.within import Within
 from services.errors import ConfigurationError
 from services.variables import Secret
-from tests.fakes.github_server import BadGateway, GitHubServer, Hang, secondary_limit
+from tests.fakes.github_server import BadGateway, GitHubServer, Hang, Refuse, primary_limit, secondary_limit
 from tests.fakes.github_stand import GitHubStage
 from tests.fakes.github_world import app_key_pem
 from tests.fakes.letters import FakeSending
@@ -204,3 +205,44 @@ def test_nothing_large_is_loaded_before_it_is_needed() -> None:
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
 
     assert told.strip() == "[]"
+
+
+@pytest.mark.parametrize("off_s", [-86_400.0, -700.0, 180.0, 3500.0, 86_400.0])
+def test_a_clock_that_github_refuses_is_set_by_githubs(stage: GitHubStage, off_s: float) -> None:
+    world = stage.world
+    key = Secret(app_key_pem())
+    api = api_for(stage.server.url, app_id=4711, private_key=key, wall_s=lambda: world.now() + off_s)
+    channel = GitHubChannel(api)
+
+    for _ in range(3):
+        channel.send(stage.letter(), FakeSending())
+
+    assert world.minted == 1
+    assert len(stage.server.take_mistakes()) == 1
+    assert len(stage.bodies()) == 3
+    world.pass_time(51 * 60)
+    channel.send(stage.letter(), FakeSending())
+    assert world.minted == 2
+
+
+def test_a_name_that_is_refused_by_the_right_clock_is_refused(stage: GitHubStage) -> None:
+    stage.server.will(Refuse(status=401), Refuse(status=401), ending=MINT)
+
+    with pytest.raises(DeliveryError) as caught:
+        ask(stage)
+
+    assert (caught.value.kind, caught.value.code) == ("rejected", "bad_credentials")
+    assert len(stage.server.to("POST", MINT)) == 1
+
+
+def test_how_long_a_limit_lasts_is_told_by_githubs_clock(stage: GitHubStage) -> None:
+    world = stage.world
+    token = Secret(world.plain_token("turnwright"))
+    api = api_for(stage.server.url, token=token, wall_s=lambda: world.now() - 7200)
+    stage.server.will(primary_limit(world, in_s=60))
+
+    with pytest.raises(DeliveryError) as caught:
+        GitHubChannel(api).send(stage.letter(), FakeSending())
+
+    assert caught.value.kind == "overloaded"
+    assert 55 < (caught.value.retry_after_s or 0) < 65

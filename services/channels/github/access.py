@@ -33,4 +33,4 @@ def api_for(
         )
     # As text: the standard of JWT knows no other issuer.
     name = AppName(str(app_id), private_key, wall_s=wall_s)
-    return API(client, AppTokens(client, name, wall_s=wall_s), wall_s=wall_s)
+    return API(client, AppTokens(client, name), wall_s=wall_s)

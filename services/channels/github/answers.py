@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import msgspec
@@ -43,6 +44,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def at_s(self) -> float | None:
+        """When GitHub answered, by its own clock, epoch seconds; None if it does not say."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return None
+
     def read(self, shape: type[T], *, is_write: bool = False) -> T:
         """The body as `shape`. Raises: DeliveryError: ambiguous for what was written, else not_sent."""
         try:
@@ -54,7 +63,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failure_of(answer: Answer, *, is_write: bool, now_s: float) -> DeliveryError | None:
-    """The error of an answer that is none; None for a 2xx. `now_s` is epoch seconds.
+    """The error of an answer that is none; None for a 2xx. `now_s` is epoch seconds, for answers without a date.
 
     A 5xx may come after the work was done: of a write nobody knows.
     """
@@ -95,8 +104,9 @@ def _limited_s(answer: Answer, said: str, now_s: float) -> float | None:
         return asked_s
     reset = answer.headers.get("x-ratelimit-reset", "")
     if answer.headers.get("x-ratelimit-remaining", "").strip() == "0" and _seconds.fullmatch(reset):
-        # Full seconds: a second more, so that it is over then.
-        return min(max(0.0, float(reset) - now_s) + 1.0, LONGEST_RETRY_AFTER_S)
+        # Full seconds: a second more, so that it is over then. Both times are GitHub's, whatever our clock says.
+        at_s = now_s if answer.at_s is None else answer.at_s
+        return min(max(0.0, float(reset) - at_s) + 1.0, LONGEST_RETRY_AFTER_S)
     if answer.status == 429 or any(words in said for words in _SECONDARY):
         return SECONDARY_S
     return None

@@ -36,8 +36,11 @@ class Authority(Protocol):
     def token(self, within: Within) -> Secret:
         """What is sent along. Raises: DeliveryError."""
 
-    def is_renewed(self, refused: Secret) -> bool:
-        """Whether asking again can help after `refused` was, because there is another one then."""
+    def is_renewed(self, refused: Secret, at_s: float | None) -> bool:
+        """Whether asking again can help after `refused` was, because there is another one then.
+
+        `at_s` is GitHub's time, epoch seconds, None if it did not say.
+        """
 
 
 class Client:
@@ -58,7 +61,7 @@ class Client:
         self._limits.check(authority)
         token = authority.token(within)
         answer = self._followed(ask, token, within)
-        if answer.status == 401 and authority.is_renewed(token):
+        if answer.status == 401 and authority.is_renewed(token, answer.at_s):
             answer = self._followed(ask, authority.token(within), within)
         failure = failure_of(answer, is_write=ask.is_write, now_s=self._wall_s())
         if failure is not None:

@@ -27,6 +27,8 @@ from services.variables import Secret
 REFRESH_BEFORE_S = 600
 NAME_BEFORE_S, NAME_AFTER_S = 60, 480
 INSTALLATIONS_KEPT = 1024
+# Clocks that differ by less are no reason to refuse a name.
+SKEW_S = 30.0
 _WAIT_SLICE_S = 0.2
 
 
@@ -58,38 +60,46 @@ class PlainToken:
         """The token."""
         return self._token
 
-    def is_renewed(self, refused: Secret) -> bool:
+    def is_renewed(self, refused: Secret, at_s: float | None) -> bool:
         """Never: a person must."""
         return False
 
 
 class AppName:
-    """The name of an app, signed anew whenever it is asked for. Raises: ConfigurationError for a bad key.
+    """The name of an app, signed anew whenever it is asked for, by GitHub's clock once that refused ours.
 
-    `wall_s` is epoch seconds.
+    `wall_s` is epoch seconds. Raises: ConfigurationError for a bad key.
     """
 
     def __init__(self, app_id: str, private_key: Secret, *, wall_s: Callable[[], float] = time.time) -> None:
-        self._app_id, self._wall_s = app_id, wall_s
+        self._app_id, self._wall_s, self._skew_s = app_id, wall_s, 0.0
         self._sign = _signer(private_key)
 
     def token(self, within: Within) -> Secret:
         """A JWT that is valid for some minutes, also where clocks are a minute behind."""
-        now = int(self._wall_s())
+        now = int(self.now_s())
         return Secret(
             self._sign({"iat": now - NAME_BEFORE_S, "exp": now + NAME_AFTER_S, "iss": self._app_id})
         )
 
-    def is_renewed(self, refused: Secret) -> bool:
-        """The key is the same."""
-        return False
+    def is_renewed(self, refused: Secret, at_s: float | None) -> bool:
+        """The key is the same, but our clock may be wrong."""
+        skew_s = self._skew_s if at_s is None else at_s - self._wall_s()
+        if abs(skew_s - self._skew_s) < SKEW_S:
+            return False
+        self._skew_s = skew_s
+        return True
+
+    def now_s(self) -> float:
+        """GitHub's time as far as it is known, epoch seconds."""
+        return self._wall_s() + self._skew_s
 
 
 class AppTokens:
     """The tokens of an app's installations: got when needed, by one thread for all, renewed ten minutes early."""
 
-    def __init__(self, client: Client, name: AppName, *, wall_s: Callable[[], float] = time.time) -> None:
-        self._client, self._name, self._wall_s = client, name, wall_s
+    def __init__(self, client: Client, name: AppName) -> None:
+        self._client, self._name = client, name
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, _Installation] = OrderedDict()
 
@@ -98,7 +108,7 @@ class AppTokens:
         with self._lock:
             found = self._kept.get(installation)
             if found is None:
-                found = _Installation(installation, self._mint, self._wall_s)
+                found = _Installation(installation, self._mint, self._name.now_s)
                 self._kept[installation] = found
             self._kept.move_to_end(installation)
             if len(self._kept) > INSTALLATIONS_KEPT:
@@ -131,8 +141,8 @@ class _Minted(msgspec.Struct, frozen=True):
 class _Installation:
     """One installation's token, and the one thread that gets it."""
 
-    def __init__(self, id: int, mint: Callable[[int, Within], _Minted], wall_s: Callable[[], float]) -> None:
-        self._id, self._mint, self._wall_s = id, mint, wall_s
+    def __init__(self, id: int, mint: Callable[[int, Within], _Minted], now_s: Callable[[], float]) -> None:
+        self._id, self._mint, self._now_s = id, mint, now_s
         self._minting = threading.Lock()
         self._token: Secret | None = None
         self._renew_at = 0.0
@@ -151,7 +161,7 @@ class _Installation:
         finally:
             self._minting.release()
 
-    def is_renewed(self, refused: Secret) -> bool:
+    def is_renewed(self, refused: Secret, at_s: float | None) -> bool:
         """Forget a token that was refused; whoever is first gets another one for all."""
         with self._minting:
             if self._token == refused:
@@ -160,7 +170,7 @@ class _Installation:
 
     def _fresh(self) -> Secret | None:
         token = self._token
-        return token if token is not None and self._wall_s() < self._renew_at else None
+        return token if token is not None and self._now_s() < self._renew_at else None
 
     def _renewed(self, within: Within) -> Secret:
         minted = self._mint(self._id, within)

@@ -20,7 +20,7 @@ _KEEPALIVE_S = 30.0
 _CONNECT_S = 5.0
 # A page of 100 comments of the largest size, in JSON.
 ANSWER_BYTES = 32 * 1024 * 1024
-_KEPT = ("link", "location", "retry-after", "x-ratelimit-remaining", "x-ratelimit-reset")
+_KEPT = ("date", "link", "location", "retry-after", "x-ratelimit-remaining", "x-ratelimit-reset")
 
 
 class Wire:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import msgspec
 
@@ -17,6 +17,7 @@ from services.channels.slack.events import Arrival, read_event
 from services.channels.slack.facts import Earlier, Identity, People, identity, so_far
 from services.channels.slack.payloads import Unreadable
 from services.channels.slack.signature import verify
+from services.channels.slack.status import WorkingStatus
 from services.errors import Invalid
 from services.inbound.answering import Answering
 from services.inbound.contract import Answer, Arrived, Commanded, Does, Dropped, Ignored, Order, Request, Said
@@ -31,6 +32,7 @@ from services.streams.vocabulary import InputReceived
 MOST_BYTES = 1_048_576
 # Most people say a thing in several messages.
 DEBOUNCE_MS = 300
+STATUS_S = 3.0
 USUAL = frozenset({"mention", "direct", "reply"})
 MAY_NOT = "Only some people may give commands here, and you are not among them: ask who runs me."
 ELSEWHERE = "That thread is in another channel: ask there."
@@ -127,7 +129,7 @@ class SlackSource:
             # Slack does not always tell who we are there.
             return Dropped("own")
         if queued.does == "command":
-            return self._by_word(arrival)
+            return self._by_word(arrival, sending)
         return self._said(queued, arrival, sending, is_first=is_first)
 
     def key_of(self, received: InboundReceived) -> str:
@@ -182,14 +184,20 @@ class SlackSource:
                 raise
             return ()
 
-    def _by_word(self, arrival: Arrival) -> Commanded:
-        may = self._rules.may_command(_subject(arrival))
+    def _by_word(self, arrival: Arrival, sending: Sending) -> Commanded:
+        may, begin = self._rules.may_command(_subject(arrival)), None
+        address = arrival.address
+        if arrival.kind == "stopped" and address is not None:
+            # Slack leaves it to us to end the status whose button was pressed, whatever was behind it.
+            status = WorkingStatus(self._client())
+            begin = partial(status.end, address, arrival.ts, sending, timeout_s=STATUS_S)
         return Commanded(
             word=command_of(arrival),
             key=f"{key_of(arrival)}:{arrival.event_id}" if arrival.kind == "stopped" else key_of(arrival),
             by=f"slack:{arrival.author}",
             refusal="" if may else MAY_NOT,
-            reply_to=arrival.address.encode() if arrival.address else "",
+            reply_to=address.encode() if address else "",
+            begin=begin,
         )
 
     def _by_form(

@@ -139,6 +139,18 @@ def verification(challenge: str = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7t
     return signed(EVENTS, json.dumps(body).encode())
 
 
+def stopped(message: Message, *, user: str = "U0ANA") -> dict[str, Any]:
+    """Somebody pressed the stop button of the agent's session in the thread of `message`."""
+    return {
+        "type": "agent_session_stopped",
+        "channel": message.channel,
+        "thread_ts": message.thread_ts or message.ts,
+        "user": user,
+        "streaming_message_ts": [],
+        "event_ts": message.ts,
+    }
+
+
 def click(
     message: Message, *, action_id: str, value: str, response_url: str, user: str = "U0BEN"
 ) -> SlackRequest:

@@ -22,10 +22,12 @@ from tests.fakes.slack_requests import (
     mention,
     said,
     signed,
+    stopped,
 )
 from tests.fakes.slack_server import ResponseURL
 from tests.fakes.slack_workspace import BOT_USER, TEAM, Channel, Message
 from tests.scenarios.slack_talk import Talk, talking
+from tests.worker.waiting import wait_until
 
 GUARDED = "C0GUARDED"
 CONFIG = f"""
@@ -70,17 +72,22 @@ def test_stop_ends_what_is_going_on_and_what_waits_behind_it(talk: Talk) -> None
 def test_the_stop_button_of_an_agents_session_is_a_command(talk: Talk) -> None:
     message, gate = talk.call_held("think for long")
 
-    stopped = {
-        "type": "agent_session_stopped",
-        "channel_id": message.channel,
-        "thread_ts": message.ts,
-        "user": "U0ANA",
-        "event_ts": message.ts,
-    }
-    talk.deliver(event_request(stopped))
+    talk.deliver(event_request(stopped(message)))
 
     assert "Stopped." in talk.wait_replies(message)[0]
     gate.open()
+
+
+def test_the_stop_button_ends_a_status_that_was_left_behind(talk: Talk) -> None:
+    message = talk.call("quick")
+    talk.wait_replies(message)
+    wait_until(lambda: talk.status(message) == "active")
+    talk.slack.workspace.statuses[message.channel, message.ts] = "processing"
+
+    talk.deliver(event_request(stopped(message)))
+
+    assert talk.wait_replies(message, 2)[1] == "Nothing is going on here."
+    assert talk.status(message) == "active"
 
 
 def test_stop_says_so_where_nothing_is_going_on(talk: Talk) -> None:

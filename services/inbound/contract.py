@@ -17,6 +17,8 @@ from services.streams.payload import Policy
 from services.streams.vocabulary import InputReceived
 
 Does = Literal["say", "edit", "withdraw", "command"]
+# Behind the key of what was said it is that of the delivery that takes it back, which may be there first.
+TAKEN_BACK = ":taken_back"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from services.clock import boot_s
 from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Overloaded, StreamPaused
 from services.faults import Faults
 from services.inbound.commands import Commands
-from services.inbound.contract import Commanded, Dropped, NotYet, Said, Source, Sources
+from services.inbound.contract import TAKEN_BACK, Commanded, Dropped, NotYet, Said, Source, Sources
 from services.inbound.pauses import tell_pause
 from services.inbound.router import NO_SOURCE
 from services.inbound.unreached import Failed, Unreached
@@ -33,6 +33,7 @@ from services.sessions.controls import Controls
 from services.sessions.values import WrongState
 from services.streams.event import Event, EventInput, JobId, StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled, InboundState
+from services.streams.keys import stream_of
 from services.streams.log import Log
 from services.streams.near import NearPast, back_from, newest_first
 from services.streams.vocabulary import StreamCreated
@@ -145,6 +146,10 @@ class Routes:
     def _say(self, task: _Task) -> Result:
         """Into the session that is there, which most are; else into a new one, if the delivery may begin one."""
         queued = task.queued
+        taken_back = f"{task.source.key_of(task.received)}{TAKEN_BACK}"
+        if self._log.offset_of(stream_of(queued.job), taken_back) is not None:
+            # Who sends again what was not acknowledged may be slower than who deletes it.
+            return _settled(queued, "ignored", "taken_back")
         if self._log.head(StreamId(queued.session)):
             return self._said(task, create=None)
         if queued.is_there:

@@ -20,7 +20,18 @@ from services.channels.slack.signature import verify
 from services.channels.slack.status import WorkingStatus
 from services.errors import Invalid
 from services.inbound.answering import Answering
-from services.inbound.contract import Answer, Arrived, Commanded, Does, Dropped, Ignored, Order, Request, Said
+from services.inbound.contract import (
+    TAKEN_BACK,
+    Answer,
+    Arrived,
+    Commanded,
+    Does,
+    Dropped,
+    Ignored,
+    Order,
+    Request,
+    Said,
+)
 from services.inbound.rules import Rules, Subject
 from services.inbound.slack_forms import COMMAND, INTERACTION, Given, arrived_of, blocks_of, given_by
 from services.inbound.slack_words import command_of, key_of, may_begin, subject_of, told_of
@@ -88,7 +99,10 @@ class SlackSource:
             headers={name: value for name in _KEPT_HEADERS if (value := request.header(name))},
             sent_at=int((arrival.event_time_s or request.received_s) * 1000),
         )
-        return Arrived(stream=arrival.stream, key=arrival.keys[-1] if arrival.keys else "", received=received)
+        key = arrival.keys[-1] if arrival.keys else ""
+        if arrival.kind == "deleted" and arrival.ts:
+            key = f"{key_of(arrival)}{TAKEN_BACK}"
+        return Arrived(stream=arrival.stream, key=key, received=received)
 
     def decide(self, received: InboundReceived) -> Order | Ignored:
         """See `Source`."""

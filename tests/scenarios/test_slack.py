@@ -172,6 +172,7 @@ def test_an_edit_of_what_was_answered_changes_nothing(talk: Talk) -> None:
 def test_what_is_deleted_before_it_is_read_is_never_read(talk: Talk) -> None:
     first, gate = talk.call_held("wait for me")
     second = talk.reply(first, "a secret, by mistake")
+    talk.fates(first.channel)
     talk.deliver(event_request(deleted(second)))
     assert talk.fates(first.channel)[-1].state == "routed"
     gate.open()
@@ -179,6 +180,27 @@ def test_what_is_deleted_before_it_is_read_is_never_read(talk: Talk) -> None:
 
     talk.wait_replies(first, 2)
     assert not any("a secret" in text for text in talk.asked(first))
+
+
+@pytest.mark.parametrize("kind", ["channels", "im"])
+def test_what_was_deleted_before_it_arrived_is_never_read(talk: Talk, kind: str) -> None:
+    message = talk.slack.workspace.say(f"<@{BOT_USER}> never mind", channel=talk.channel(kind))
+    talk.deliver(event_request(deleted(message)))
+    talk.fates(message.channel)
+
+    talk.deliver(*(each.retried(1) for each in twins(message)))
+
+    assert talk.fates(message.channel)[-1].reason == "taken_back"
+    assert (talk.asked(message), talk.replies(message)) == ([], [])
+
+
+def test_a_message_whose_deletion_is_told_twice_is_taken_back_once(talk: Talk) -> None:
+    message = talk.call("hello")
+    talk.wait_replies(message)
+
+    talk.deliver(event_request(deleted(message)), event_request(deleted(message)))
+
+    assert [each.kind for each in talk.fates(message.channel)] == ["mention", "deleted"]
 
 
 def test_a_thread_that_we_come_into_late_is_read_so_far(talk: Talk) -> None:

@@ -23,7 +23,8 @@ _INVISIBLE = "\u200b"
 _fence = re.compile(r" {0,3}(`{3,40}|~{3,40})(?![`~])([^\n]*)")
 _space = re.compile(r"\s")
 _special_mention = re.compile(r"<(?=!(?:channel|here|everyone|group)\b|!subteam\^)", re.IGNORECASE)
-_at_mention = re.compile(r"(?<![\w@.])@(?=(?:channel|here|everyone)\b)", re.IGNORECASE)
+# An underscore is no part of a word here: markdown's emphasis is around the mention.
+_at_mention = re.compile(r"(?<![^\W_])(?<![@.])@(?=(?:channel|here|everyone)(?![^\W_]))", re.IGNORECASE)
 
 
 class _Fenced(msgspec.Struct, frozen=True):

@@ -98,7 +98,8 @@ def test_words_are_not_cut_while_there_are_spaces() -> None:
 
 
 def test_nobody_is_paged_by_what_a_model_says() -> None:
-    for paging in ("<!channel>", "<!here|here>", "<!EVERYONE>", "<!subteam^S1|@team>", "@here", "(@channel)"):
+    at = ("@here", "(@channel)", "_@channel_", "**@Everyone**", "__@here__!", "`@here`", "@here's")
+    for paging in ("<!channel>", "<!here|here>", "<!EVERYONE>", "<!subteam^S1|@team>", *at):
         quiet = unpaged(f"hello {paging}!")
 
         assert paging not in quiet

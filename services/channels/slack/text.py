@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 
 import msgspec
 
@@ -20,7 +21,7 @@ _LANGUAGE = 20
 _BACK = 64
 _INVISIBLE = "\u200b"
 
-_fence = re.compile(r" {0,3}(`{3,40}|~{3,40})(?![`~])([^\n]*)")
+_fence = re.compile(r"(?P<indent> {0,3})(?P<mark>`{3,40}|~{3,40})(?![`~])(?P<info>[^\n]*)")
 _space = re.compile(r"\s")
 _special_mention = re.compile(r"<(?=!(?:channel|here|everyone|group)\b|!subteam\^)", re.IGNORECASE)
 # An underscore is no part of a word here: markdown's emphasis is around the mention.
@@ -28,14 +29,17 @@ _at_mention = re.compile(r"(?<![^\W_])(?<![@.])@(?=(?:channel|here|everyone)(?![
 
 
 class _Fenced(msgspec.Struct, frozen=True):
-    """A stretch of code. Its opening line is from `start` to `inside`, its closing one from `closing` to `end`."""
+    """A stretch of code. Its opening line is from `start` to `inside`, its closing one from `closing` to `end`.
+
+    `opening` and `ending` are what opens it again and closes it, as far to the right: it may be within a list.
+    """
 
     start: int
     inside: int
     closing: int
     end: int
-    mark: str
     opening: str
+    ending: str
 
 
 def width(text: str) -> int:
@@ -74,13 +78,15 @@ def _rendered(text: str, start: int, end: int, fences: list[_Fenced]) -> str:
     # Spaces at the start of a line may mean something, in code and in lists.
     body = text[start:end].strip("\n").rstrip()
     head = f"{before.opening}\n" if before else ""
-    tail = f"\n{after.mark}" if after else ""
+    tail = f"\n{after.ending}" if after else ""
     return f"{head}{body}{tail}"
 
 
 def _around(fences: list[_Fenced], at: int) -> _Fenced | None:
     """The code that `at` is in the middle of."""
-    return next((each for each in fences if each.inside <= at <= each.closing and at < each.end), None)
+    last = bisect_right(fences, at, key=lambda each: each.inside) - 1
+    found = fences[last] if last >= 0 else None
+    return found if found is not None and at <= found.closing and at < found.end else None
 
 
 def _end(text: str, start: int, room: int, fences: list[_Fenced]) -> int:
@@ -140,19 +146,24 @@ def _joins(before: str, after: str) -> bool:
 
 def _fences(text: str) -> list[_Fenced]:
     found: list[_Fenced] = []
-    opened: tuple[int, int, str, str] | None = None
+    opened: tuple[int, int, re.Match[str]] | None = None
     at = 0
     for line in text.splitlines(keepends=True) if "```" in text or "~~~" in text else ():
         match = _fence.fullmatch(line.rstrip("\r\n")) if len(line) <= _FENCE_LINE else None
-        if match is not None and opened is None and "`" not in match[2]:
-            opened = (at, at + len(line), match[1], match[1] + _language(match[2]))
+        if match is not None and opened is None and "`" not in match["info"]:
+            opened = (at, at + len(line), match)
         elif match is not None and opened is not None and _closes(opened[2], match):
-            found.append(_Fenced(opened[0], opened[1], at, at + len(line), opened[2], opened[3]))
+            found.append(_fenced(*opened, closing=at, end=at + len(line)))
             opened = None
         at += len(line)
     if opened is not None:
-        found.append(_Fenced(opened[0], opened[1], len(text), len(text), opened[2], opened[3]))
+        found.append(_fenced(*opened, closing=len(text), end=len(text)))
     return found
+
+
+def _fenced(start: int, inside: int, opened: re.Match[str], *, closing: int, end: int) -> _Fenced:
+    ending = opened["indent"] + opened["mark"]
+    return _Fenced(start, inside, closing, end, ending + _language(opened["info"]), ending)
 
 
 def _language(info: str) -> str:
@@ -160,5 +171,6 @@ def _language(info: str) -> str:
     return words[0] if words and len(words[0]) <= _LANGUAGE else ""
 
 
-def _closes(mark: str, match: re.Match[str]) -> bool:
-    return match[1][0] == mark[0] and len(match[1]) >= len(mark) and not match[2].strip()
+def _closes(opened: re.Match[str], match: re.Match[str]) -> bool:
+    mark, other = opened["mark"], match["mark"]
+    return other[0] == mark[0] and len(other) >= len(mark) and not match["info"].strip()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +85,28 @@ def test_code_that_was_cut_is_closed_and_opened_in_its_language() -> None:
     assert all(each.startswith("```python\nx = ") and each.endswith("\n```") for each in middle)
     assert last.endswith("```\n\nThat is all.")
     assert [line for each in (first, *middle, last) for line in each.split("\n") if "=" in line] == lines
+
+
+def test_code_within_a_list_stays_within_it() -> None:
+    text = "1. Run\n\n   ```sh\n" + "   echo\n" * 100 + "   ```\n\n2. Done"
+
+    first, *middle, last = parts(text, LIMIT)
+
+    assert all(each.endswith("\n   ```") for each in (first, *middle))
+    assert all(each.startswith("   ```sh\n   echo") for each in (*middle, last))
+    assert last.endswith("\n   ```\n\n2. Done")
+
+
+@pytest.mark.parametrize(
+    "line", ["```\n", "~~~\n```\n", "```", "x ```\n", "```" + "x" * 190 + "\n", "\u0301"]
+)
+def test_no_text_takes_long_to_cut(line: str) -> None:
+    text = line * (200_000 // len(line))
+    before_s = time.process_time()
+
+    assert "".join(parts(text))
+
+    assert time.process_time() - before_s < 2.0
 
 
 def test_a_line_of_code_keeps_its_indentation_in_the_next_part() -> None:

@@ -46,12 +46,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of a thread, as far as a model needs it. `is_bot`: by any app, ourselves among them."""
+    """A message of a thread, as far as a model needs it. `author` is a user's id, else a bot's."""
 
     ts: str
     author: str
     text: str
-    is_bot: bool = False
     files: tuple[File, ...] = ()
     attachments: tuple[Attachment, ...] = ()
 
@@ -136,7 +135,6 @@ def _earlier(message: object) -> Earlier | None:
         ts=known_ts(body.ts),
         author=id_of(body.user) or body.bot_id or "",
         text=body.text or "",
-        is_bot=bool(body.bot_id),
         files=tuple(several(body.files, File)),
         attachments=tuple(several(body.attachments, Attachment)),
     )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from services.channels.slack.address import SlackAddress, inbound_stream, known_id, known_ts
+from services.channels.slack.address import inbound_stream, known_id, known_ts
 from services.channels.slack.payloads import Unreadable, part, read_json, several
 from services.streams.event import StreamId
 
@@ -19,31 +19,21 @@ FIELDS_LIMIT = 40
 
 class _Named(msgspec.Struct, frozen=True):
     id: str = ""
-    name: str | None = None
-    username: str | None = None
-
-
-class _Option(msgspec.Struct, frozen=True):
-    value: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True):
     ts: str | None = None
-    thread_ts: str | None = None
 
 
 class _Container(msgspec.Struct, frozen=True):
     message_ts: str | None = None
-    thread_ts: str | None = None
     channel_id: str | None = None
 
 
 class _Action(msgspec.Struct, frozen=True):
     action_id: str = ""
-    block_id: str = ""
     value: str | None = None
     action_ts: str = ""
-    selected_option: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Interactive(msgspec.Struct, frozen=True):
@@ -54,16 +44,14 @@ class _Interactive(msgspec.Struct, frozen=True):
     message: msgspec.Raw = msgspec.Raw(b"null")
     container: msgspec.Raw = msgspec.Raw(b"null")
     actions: msgspec.Raw = msgspec.Raw(b"[]")
-    api_app_id: str | None = None
     response_url: str | None = None
     trigger_id: str | None = None
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One button that was pressed, or one choice. `value` is what we once gave it."""
+    """One button that was pressed. `value` is what we once gave it."""
 
     id: str = ""
-    block: str = ""
     value: str = ""
 
 
@@ -77,12 +65,8 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     key: str = ""
     team: str = ""
-    app_id: str = ""
     channel: str = ""
     author: str = ""
-    author_name: str = ""
-    message_ts: str = ""
-    thread_ts: str = ""
     actions: tuple[Action, ...] = ()
     response_url: str = ""
 
@@ -91,26 +75,15 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
         """The inbound stream it is kept in."""
         return inbound_stream(self.team, self.channel)
 
-    @property
-    def address(self) -> SlackAddress | None:
-        """The thread of the message it was done with."""
-        thread_ts = self.thread_ts or self.message_ts
-        if not (self.team and self.channel and thread_ts):
-            return None
-        return SlackAddress(team=self.team, channel=self.channel, thread_ts=thread_ts)
-
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A slash command: `/name text`. It is in no thread."""
+    """A slash command: `/turnwright text`, whatever the app calls it. It is in no thread."""
 
-    name: str
     text: str = ""
     key: str = ""
     team: str = ""
-    app_id: str = ""
     channel: str = ""
     author: str = ""
-    author_name: str = ""
     response_url: str = ""
 
     @property
@@ -141,14 +114,11 @@ def read_command(body: bytes) -> Command | Unreadable:
         return Unreadable("wrong_shape")
     trigger = fields.get("trigger_id", "")
     return Command(
-        name=fields["command"][1:],
         text=fields.get("text", ""),
         key=f"slack:command:{trigger}" if trigger else "",
         team=known_id(fields.get("team_id")),
-        app_id=known_id(fields.get("api_app_id")),
         channel=known_id(fields.get("channel_id")),
         author=known_id(fields.get("user_id")),
-        author_name=fields.get("user_name", ""),
         response_url=fields.get("response_url", ""),
     )
 
@@ -163,13 +133,9 @@ def _interaction(read: _Interactive) -> Interaction:
         type=read.type,
         key=_key(read, message_ts, pressed, author=known_id(user.id)),
         team=known_id(team.id),
-        app_id=known_id(read.api_app_id),
         channel=known_id(channel.id) or known_id(container.channel_id),
         author=known_id(user.id),
-        author_name=user.name or user.username or "",
-        message_ts=message_ts,
-        thread_ts=known_ts(message.thread_ts) or known_ts(container.thread_ts),
-        actions=tuple(Action(id=each.action_id, block=each.block_id, value=_value(each)) for each in pressed),
+        actions=tuple(Action(id=each.action_id, value=each.value or "") for each in pressed),
         response_url=read.response_url or "",
     )
 
@@ -179,13 +145,6 @@ def _key(read: _Interactive, message_ts: str, pressed: Sequence[_Action], *, aut
     if pressed and message_ts and known_ts(pressed[0].action_ts):
         return f"slack:did:{message_ts}:{pressed[0].action_ts}:{author}"
     return f"slack:did:{read.trigger_id}" if read.trigger_id else ""
-
-
-def _value(action: _Action) -> str:
-    if action.value is not None:
-        return action.value
-    chosen = part(action.selected_option, _Option)
-    return chosen.value if chosen is not None else ""
 
 
 def _fields(body: bytes) -> dict[str, str] | Unreadable:

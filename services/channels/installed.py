@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 
@@ -22,15 +22,25 @@ GRACE_S = 2.0
 BUSY_S = 60.0
 LONGEST_SETTLE_MS = 60_000
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 _name = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _code = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
+Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+
+
 class _Terms(msgspec.Struct, frozen=True, kw_only=True):
     kind: DeliveryErrorKind
-    status: int
+    status: Status
     retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None
     is_limit: bool
+    code: str
+
+
+class _Accepted(msgspec.Struct, frozen=True):
+    status: Status
 
 
 class Installed(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,9 +155,26 @@ class Guarded:
             raise _judgeable(error) from None
 
     def _checked(self, receipt: object, step: str) -> Receipt:
-        if isinstance(receipt, Receipt) and type(receipt.status) is int:
-            return receipt
-        raise self._border.broken(step)
+        if not isinstance(receipt, Receipt):
+            raise self._border.broken(step)
+        try:
+            return Receipt(status=_read(receipt, _Accepted).status)
+        except _Unreadable:
+            raise self._border.broken(step) from None
+
+
+class _Unreadable(Exception):
+    """A value of a package's that is not what it must be."""
+
+
+def _read(value: object, shape: type[T]) -> T:
+    """The fields of `shape` as `value` has them. Raises: _Unreadable, whatever is wrong with them."""
+    try:
+        given = {each.name: getattr(value, each.name) for each in msgspec.structs.fields(shape)}
+        return msgspec.convert(given, shape)
+    except Exception:
+        # The border to plugin code: what it gives may be of a class of its own, or unfinished.
+        raise _Unreadable from None
 
 
 def _judgeable(error: DeliveryError | Broken | Busy) -> DeliveryError:
@@ -158,15 +185,12 @@ def _judgeable(error: DeliveryError | Broken | Busy) -> DeliveryError:
         case Broken():
             return DeliveryError("ambiguous", code="channel_broken")
     try:
-        checked = msgspec.convert(
-            {name: getattr(error, name) for name in ("kind", "status", "retry_after_s", "is_limit")}, _Terms
-        )
-    except msgspec.ValidationError:
+        checked = _read(error, _Terms)
+    except _Unreadable:
         return DeliveryError("ambiguous", code="channel_broken")
-    code = error.code if isinstance(error.code, str) and _code.fullmatch(error.code) else ""
     return DeliveryError(
         checked.kind,
-        code=code,
+        code=checked.code if _code.fullmatch(checked.code) else "",
         status=checked.status,
         retry_after_s=checked.retry_after_s,
         is_limit=checked.is_limit,

@@ -33,7 +33,7 @@ class Delivery(Payload, frozen=True):
     author: Short = ""
     label: Short = ""
     is_bot: bool = False
-    parts: dict[Short, Short] = msgspec.field(default_factory=dict)
+    parts: Annotated[dict[Short, Short], msgspec.Meta(max_length=50)] = msgspec.field(default_factory=dict)
 
 
 class InboundReceived(Payload, frozen=True):

@@ -49,6 +49,26 @@ class Endless(Plain):
     settle_ms = 10**9
 
 
+class Unfinished(DeliveryError):
+    """Does not call what it is made of."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, CANARY)
+
+
+class Stumbling(DeliveryError):
+    """Stumbles when it is looked at."""
+
+    @property
+    def is_limit(self) -> bool:
+        """Raises."""
+        raise RuntimeError(CANARY)
+
+    @is_limit.setter
+    def is_limit(self, value: bool) -> None:
+        """Nothing."""
+
+
 class Property(Plain):
     """Stumbles when it is looked at."""
 
@@ -150,6 +170,11 @@ def test_routes_and_sources_are_held_against_packages_with_their_line(
         DeliveryError("no_such_kind"),  # type: ignore[arg-type]  # a bug of the package
         DeliveryError("rejected", retry_after_s=float("nan")),
         DeliveryError("rejected", status="500"),  # type: ignore[arg-type]  # a bug of the package
+        DeliveryError("rejected", status=10**30),
+        DeliveryError("rejected", status=-1),
+        DeliveryError("rejected", code=7),  # type: ignore[arg-type]  # a bug of the package
+        Unfinished(),
+        Stumbling("rejected"),
     ],
 )
 def test_what_nobody_agreed_on_is_a_letter_that_may_have_arrived(error: BaseException) -> None:
@@ -159,6 +184,23 @@ def test_what_nobody_agreed_on_is_a_letter_that_may_have_arrived(error: BaseExce
 
     assert (judged.kind, judged.code) == ("ambiguous", "channel_broken")
     assert CANARY not in f"{judged!r} {judged.__cause__!r}"
+
+
+@pytest.mark.parametrize("receipt", [Receipt(status=10**30), Receipt(status=-1), True])
+def test_a_receipt_that_is_none_is_a_letter_that_may_have_arrived(receipt: Receipt) -> None:
+    class Accepting(Plain):
+        """Takes everything."""
+
+        def send(self, letter: Letter, sending: Sending) -> Receipt:
+            return receipt
+
+        find = send
+
+    channel: Channel = Guarded(Accepting(), Border("plain"))
+
+    assert failure(channel, letter_to("plain:a")).kind == "ambiguous"
+    with pytest.raises(DeliveryError, match="channel_broken"):
+        channel.find(letter_to("plain:a"), FakeSending())
 
 
 @given(st.text())

@@ -153,6 +153,7 @@ def test_what_came_while_the_name_was_another_sources_is_ignored() -> None:
         msgspec.structs.replace(HELLO, text="x" * 262_145),
         msgspec.structs.replace(HELLO, is_bot="no"),
         msgspec.structs.replace(HELLO, parts={"team": object()}),
+        msgspec.structs.replace(HELLO, parts={str(n): "x" for n in range(51)}),
     ],
 )
 def test_what_a_package_may_not_say_is_a_webhook_that_is_refused(told: object) -> None:

@@ -29,6 +29,8 @@ from services.streams.vocabulary import InputReceived, TurnSettled, TurnStarted
 MOST = 200
 PAGE = 40
 FAR = 200
+# The turn of a sign that is shown may be long; whoever looks after it does not do so often.
+VERY_FAR = 5_000
 TIMEOUT_S = 5.0
 # How often a sign that is there is changed.
 CHANGE_S = 5.0
@@ -58,12 +60,14 @@ class Committed(Protocol):
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """What is to be shown of a session, at `due` or later."""
+    """What is to be shown of a session, at `due` or later: a turn `began`, or a step of it; something was `posted`,
+    which may have covered what was shown; a reply `ends` undelivered."""
 
     signs: Signs
     due: float
     began: bool = False
     ends: bool = False
+    posted: bool = False
 
 
 class Working:
@@ -104,21 +108,21 @@ class Working:
             return
         signs = self._signs_of(done.stream)
         types = {one.type for one in done.written}
-        # What was delivered ended its status itself.
-        ends, began = bool(types & _ENDING), "turn.started" in types
-        if not (ends or began or (signs.follows and types & _DOING.keys())):
+        # What was delivered ended its status itself, and with it maybe that of the turn behind it.
+        ends, began, posted = bool(types & _ENDING), "turn.started" in types, "reply.delivered" in types
+        if not (ends or began or posted or (signs.follows and types & _DOING.keys())):
             return
-        after_s = 0.0 if ends else signs.after_s if began else CHANGE_S
+        after_s = 0.0 if ends else signs.after_s if began else 0.0 if posted else CHANGE_S
         due = self._clock() + after_s
         with self._changed:
             before = self._wanted.get(done.stream)
             if before is not None:
                 # A step of a turn that is not shown yet is no reason to show it sooner.
                 due = before.due if before.began and not (ends or began) else min(due, before.due)
-                began, ends = began or before.began, ends or before.ends
+                began, ends, posted = began or before.began, ends or before.ends, posted or before.posted
             elif len(self._wanted) >= MOST:
                 return
-            self._wanted[done.stream] = _Wanted(signs, due, began, ends)
+            self._wanted[done.stream] = _Wanted(signs, due, began, ends, posted)
             self._changed.notify()
 
     def look(self) -> None:
@@ -159,7 +163,10 @@ class Working:
         if turn is None:
             return
         if turn.is_running:
-            self._show_turn(turn, wanted.signs, is_change=not wanted.began)
+            is_late = self._shown.now_ms() - turn.began_at >= wanted.signs.after_s * 1000
+            is_new = wanted.began or (wanted.posted and is_late)
+            if is_new or (wanted.signs.follows and not wanted.posted):
+                self._show_turn(turn, wanted.signs, is_change=not is_new)
         elif wanted.ends:
             self._end(turn, wanted.signs)
 
@@ -194,7 +201,8 @@ class Working:
             self._shown.keep(name, before, look_in_s=LOOK_S)
 
     def _look_after(self, name: str, sign: Sign) -> None:
-        signs, now = self._signs_of(StreamId(sign.session)), self._turn(StreamId(sign.session))
+        stream = StreamId(sign.session)
+        signs, now = self._signs_of(stream), self._turn(stream, far=VERY_FAR)
         is_running = now is not None and now.is_running
         if now is not None and is_running and signs.name(now) == name:
             self._shown.keep(name, Sign.of(now), look_in_s=LOOK_S)
@@ -213,9 +221,9 @@ class Working:
     def _signs_of(self, stream: StreamId) -> Signs:
         return next(each for prefix, each in self._signs.items() if stream.startswith(prefix))
 
-    def _turn(self, stream: StreamId) -> Turn | None:
+    def _turn(self, stream: StreamId, *, far: int = FAR) -> Turn | None:
         doing: Doing = ""
-        for event in islice(newest_first(self._log, stream, page=PAGE), FAR):
+        for event in islice(newest_first(self._log, stream, page=PAGE), far):
             doing = doing or _DOING.get(event.type, "")
             inputs, is_running, began_at = _inputs(event)
             if inputs:
@@ -238,6 +246,9 @@ def _inputs(event: Event) -> tuple[tuple[int, ...], bool, int]:
             return event.decode(TurnStarted).inputs, True, event.created_at
         case "turn.settled":
             settled = event.decode(TurnSettled)
+            if settled.outcome == "cancelled" and not settled.started_at:
+                # It never began, and another one may run.
+                return (), False, 0
             return settled.inputs, False, settled.started_at or event.created_at
         case _:
             return (), False, 0

@@ -123,6 +123,9 @@ def _received(state: Owing, event: Event) -> Owing:
 
 
 def _turn_settled(state: Owing, settled: TurnSettled) -> Owing:
+    if settled.outcome == "cancelled" and not settled.started_at:
+        # It never began: the turn that runs goes on.
+        return _given_up(state, settled.inputs, "cancelled")
     # A superseded turn lists none of its inputs: they are asked anew.
     asked = [n for waiting in state.waiting.values() for n, one in waiting.items() if one.is_asked]
     state = _with(_changed(state, asked, is_asked=False), doing="")

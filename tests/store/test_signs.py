@@ -13,7 +13,7 @@ from services.channels.signs import Turn
 from services.channels.working import Working
 from services.diagnosis.checkup import check_signs
 from services.streams.event import EventInput
-from services.streams.vocabulary import ToolRequested
+from services.streams.vocabulary import LLMCancelRequested, ReplySettled, ToolRequested, TurnSettled
 from tests.fakes.sign_stage import ADD, NEVER_S, REMOVE, SignStage, Written
 from tests.fakes.slack_faults import bad_gateway, dropped, limited, lost, refused
 from tests.fakes.slack_server import SlackServer
@@ -132,6 +132,28 @@ def test_the_sign_of_a_turn_that_still_runs_stays(town: SignStage, asked: Messag
     assert not town.is_known(asked)
 
 
+def test_the_sign_of_a_turn_with_many_steps_stays(town: SignStage, asked: Message) -> None:
+    town.show(asked)
+    session = town.session(asked)
+    step = EventInput.of("llm.cancel_requested", LLMCancelRequested(job="x", deadline=1, then="cancelled"))
+    for _ in range(3):
+        town.stage.log.append(session, [step] * 100)
+
+    town.later(LOOK_S)
+
+    assert town.is_shown(asked)
+
+
+def test_what_waits_and_is_cancelled_is_no_end_of_the_turn_that_runs(town: SignStage, asked: Message) -> None:
+    town.show(asked)
+    unsent = TurnSettled(turn=2, outcome="cancelled", inputs=(2,), reason="queued")
+    town.stage.log.append(town.session(asked), [EventInput.of("turn.settled", unsent)])
+
+    town.later(LOOK_S)
+
+    assert town.is_shown(asked)
+
+
 def test_what_slack_asks_for_is_waited_for(town: SignStage, asked: Message, slack: SlackServer) -> None:
     town.show(asked)
     slack.will(limited(1), method=REMOVE)
@@ -204,6 +226,18 @@ def test_two_turns_of_one_thread_have_signs_of_their_own(
 
     assert not town.is_shown(asked)
     assert town.is_shown(more)
+
+
+def test_what_is_posted_meanwhile_leaves_the_turn_that_runs_shown(
+    town: SignStage, asked: Message, slack: SlackServer
+) -> None:
+    town.show(asked)
+    posted = EventInput.of("reply.delivered", ReplySettled(job="r"))
+    asked.reactions.clear()
+
+    with town.worker() as working:
+        working.committed(Written(town.session(asked), [posted]))
+        wait_until(lambda: town.is_shown(asked))
 
 
 class Slow:

@@ -20,6 +20,7 @@ from services.streams.vocabulary import (
     ReplySettled,
     StreamPaused,
     StreamResumed,
+    TurnSettled,
 )
 from tests.fakes.pure_thread import GIVES_UP, MINUTE, OVERDUE, A, B, Thread
 
@@ -242,6 +243,18 @@ class TestTelling:
         thread.wait(OVERDUE)
 
         assert "waits for whoever runs me" in thread.notes()[0][1]
+
+    def test_what_is_taken_back_unasked_is_no_end_of_the_turn_that_runs(self, thread: Thread) -> None:
+        thread.ask()
+        thread.start("s@1")
+        waiting = thread.ask(B)
+        unsent = TurnSettled(turn=2, outcome="cancelled", inputs=(waiting,), reason="queued")
+        thread.append(EventInput.of("turn.settled", unsent))
+        thread.wait(OVERDUE)
+
+        assert ((waiting,), "ignored", "cancelled") in thread.settled()
+        [(_, told)] = [note for note in thread.notes() if note[0] == A]
+        assert "the model has not answered yet" in told
 
 
 class TestPausing:

@@ -43,14 +43,14 @@ def start_spooling(foundation: Foundation, backend: Backend) -> Spooling:
             gauges=list,
             refused=RefusedWebhooks(settings, None, counters),
         )
-    folder, file = settings.folder, SpoolFile(settings.folder)
+    folder, file = settings.folder, SpoolFile(settings.folder, namespace=foundation.settings.namespace)
     logger.info("spool_on", folder=str(folder))
     spool = Spool(file, counters)
     Drainer(backend.appender, spool, file, backend.reach, faults=foundation.faults).start()
     return Spooling(
         keeper=OrSpooled(backend.appender, spool, backend.reach, foundation.faults),
         is_ready=lambda: spool.has_room() or _takes(backend),
-        gauges=lambda: spool_gauges(folder),
+        gauges=lambda: spool_gauges(folder, namespace=foundation.settings.namespace),
         refused=RefusedWebhooks(settings, file, counters),
     )
 

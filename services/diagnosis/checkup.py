@@ -55,7 +55,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     running = yield from _roles(settings)
     advice = "" if running or settings.store_url else f": {_START}"
     yield from _memory(settings)
-    yield from check_spool(settings.spool)
+    yield from check_spool(settings.spool, namespace=settings.namespace)
     store = yield from _store(settings, advice)
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))

@@ -5,9 +5,11 @@ A new file has a new name, because a connection to an old one deletes the journa
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import time
+import zlib
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from services.logs import get_logger
 PATTERN = "spool-*.sqlite3"
 ASIDE = ".corrupt"
 VERSION = 1
+Place = tuple[Path, int]
 # What SQLite waits for others itself; writers wait for each other before.
 BUSY_S = 0.3
 _PAGE = 4096
@@ -72,20 +75,27 @@ def make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
-def open_or_make(folder: Path, *, most_bytes: int) -> tuple[sqlite3.Connection, Path]:
+def open_or_make(folder: Path, *, most_bytes: int, namespace: str) -> tuple[sqlite3.Connection, Path]:
     """The file in use, or a new one, to write in. Only for who keeps others from writing meanwhile.
 
+    It belongs to `namespace`: what one installation acknowledged is not for the log of another.
     Raises: sqlite3.Error, OSError, SpoolFailed.
     """
-    path = current_file(folder) or _make(folder)
+    path = current_file(folder) or _make(folder, namespace)
     db = connect(path)
     try:
         _prepare(db, most_bytes)
-        _check(db)
+        _check(db, namespace)
     except BaseException:
-        _close(db)
+        close(db)
         raise
     return db, path
+
+
+def check_owner(db: sqlite3.Connection, namespace: str) -> None:
+    """See whether a file belongs to `namespace`. Raises: SpoolFailed, sqlite3.Error."""
+    if db.execute("PRAGMA application_id").fetchone() != (_mark(namespace),):
+        raise SpoolFailed("of_another_namespace")
 
 
 def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
@@ -105,11 +115,21 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
 
 def move_aside(path: Path) -> None:
     """Keep a corrupt file, and its journal, under a name that nobody uses. Raises: OSError."""
-    for suffix in ("-wal", "-shm", ""):
+    # The file first: without it its journal means nothing to anybody, and would be lost to one that stays behind.
+    for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}{ASIDE}{suffix}"))
     _sync(path.parent)
     get_logger("spool").error("spool_moved_aside", file=f"{path.name}{ASIDE}")
+
+
+def _finish_moves(folder: Path) -> None:
+    """Who died while moving a file aside left its journal behind."""
+    for aside in corrupt_files(folder):
+        for suffix in ("-wal", "-shm"):
+            left = aside.with_name(aside.name.removesuffix(ASIDE) + suffix)
+            if left.exists():
+                left.rename(f"{aside}{suffix}")
 
 
 def is_corrupt(error: Exception) -> bool:
@@ -128,8 +148,9 @@ def reason_of(error: Exception) -> str:
     return (name or type(error).__name__).removeprefix("SQLITE_").lower()
 
 
-def _make(folder: Path) -> Path:
+def _make(folder: Path, namespace: str) -> Path:
     """A file gets its name when it is complete: readers look at whatever has one."""
+    _finish_moves(folder)
     draft = folder / _DRAFT
     for suffix in ("", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
@@ -139,10 +160,23 @@ def _make(folder: Path) -> Path:
         if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise SpoolFailed("no_wal")
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    path = folder / f"spool-{time.time_ns() // 1_000_000:013d}.sqlite3"
+        db.execute(f"PRAGMA application_id = {_mark(namespace)}")
+    path = _unused(folder)
     draft.rename(path)
     _sync(folder)
     return path
+
+
+def _mark(namespace: str) -> int:
+    return zlib.crc32(namespace.encode()) & 0x7FFFFFFF
+
+
+def _unused(folder: Path) -> Path:
+    """A name that no file had, whatever the clock says: what was moved aside must not be written over."""
+    now_ms = time.time_ns() // 1_000_000
+    taken = {path.name.partition(".")[0] for path in folder.glob("spool-*")}
+    stamp = next(stamp for stamp in itertools.count(now_ms) if f"spool-{stamp:013d}" not in taken)
+    return folder / f"spool-{stamp:013d}.sqlite3"
 
 
 def _prepare(db: sqlite3.Connection, most_bytes: int) -> None:
@@ -151,12 +185,13 @@ def _prepare(db: sqlite3.Connection, most_bytes: int) -> None:
     db.execute(f"PRAGMA max_page_count = {max(_LEAST_PAGES, 2 * most_bytes // _PAGE)}")
 
 
-def _check(db: sqlite3.Connection) -> None:
+def _check(db: sqlite3.Connection, namespace: str) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise SpoolFailed("written_by_a_newer_release")
     if version < VERSION or db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise _Corrupt
+    check_owner(db, namespace)
 
 
 class _Corrupt(sqlite3.DatabaseError):
@@ -166,7 +201,21 @@ class _Corrupt(sqlite3.DatabaseError):
     sqlite_errorname = "SQLITE_CORRUPT"
 
 
-def _close(db: sqlite3.Connection) -> None:
+def place_of(path: Path) -> Place:
+    """A file and what tells it from another of its name. Raises: OSError."""
+    return path, path.stat().st_ino
+
+
+def is_in_place(place: Place) -> bool:
+    """Whether it is still the file of that name."""
+    try:
+        return place[0].stat().st_ino == place[1]
+    except OSError:
+        return False
+
+
+def close(db: sqlite3.Connection) -> None:
+    """Close a connection that may be broken."""
     with suppress(sqlite3.Error):
         db.close()
 

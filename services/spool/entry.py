@@ -70,3 +70,17 @@ def input_of(document: bytes) -> EventInput:
         trace=doc.trace,
         baggage=doc.baggage,
     )
+
+
+def stored(stream: str, event: bytes, beginning: bytes, received_ms: int, answer_at: str) -> Entry | None:
+    """The entry that was written down so; None where it can not be read."""
+    try:
+        return Entry(
+            stream=StreamId(stream),
+            event=input_of(event),
+            beginning=input_of(beginning),
+            received_ms=received_ms,
+            answer_at=answer_at,
+        )
+    except msgspec.DecodeError:
+        return None

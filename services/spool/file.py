@@ -17,16 +17,21 @@ from typing import Literal
 import msgspec
 
 from services.spool.database import (
+    Place,
     SpoolFailed,
+    check_owner,
+    close,
     connect,
     current_file,
     is_corrupt,
+    is_in_place,
     make_folder,
     move_aside,
     open_or_make,
+    place_of,
     reason_of,
 )
-from services.spool.entry import Entry, input_of
+from services.spool.entry import Entry, stored
 from services.spool.gate import FileLock
 from services.streams.event import StreamId
 
@@ -35,10 +40,12 @@ TURN_S = 1.0
 BATCH_ROWS = 64
 # Together they stay below what one call of the log store takes without laying bodies beside the log.
 BATCH_BYTES = 256 * 1024
-LEAST_FREE = 8 * 1024 * 1024
+# What is taken away is overwritten in the journal first, so a drained disk has to hold the largest row once more.
+LEAST_FREE = 32 * 1024 * 1024
+# So many pages are given back at a time: meanwhile nobody else can write.
+VACUUM_PAGES = 2048
 
 Kept = Literal["new", "known", "full"]
-Place = tuple[Path, int]
 Opened = tuple[sqlite3.Connection, Place]
 
 
@@ -50,21 +57,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """So much the file holds at most, refused rows included."""
+    """So much the file holds at most, refused rows included, and so much of its disk it leaves free."""
 
     rows: int = 50_000
     bytes: int = 256 * 1024 * 1024
+    free: int = LEAST_FREE
 
 
 class SpoolFile:
-    """The file in `folder`. Thread-safe; for use after a fork.
+    """The file of an installation's `namespace` in `folder`. Thread-safe; for use after a fork.
 
     One that turns out to be corrupt is moved aside and `SpoolFailed("corrupt")` raised; the next call begins
     a new one.
     """
 
-    def __init__(self, folder: Path, bounds: Bounds | None = None) -> None:
-        self.folder, self._bounds = folder, bounds or Bounds()
+    def __init__(self, folder: Path, bounds: Bounds | None = None, *, namespace: str = "turnwright") -> None:
+        self.folder, self.namespace, self._bounds = folder, namespace, bounds or Bounds()
         self._turn = FileLock(folder / "writing")
         self._writing, self._reading = threading.Lock(), threading.Lock()
         self._writer: Opened | None = None
@@ -74,6 +82,7 @@ class SpoolFile:
         """Keep entries in order, all in one commit; "known" is what was waiting before. Raises: SpoolFailed."""
         with self.transaction() as db:
             rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
+            room = self._room()
             found: list[Kept] = []
             for entry in entries:
                 documents = entry.event.encode(), entry.beginning.encode()
@@ -83,7 +92,7 @@ class SpoolFile:
                 ).fetchone()
                 if known:
                     found.append("known")
-                elif rows >= self._bounds.rows or size + more > self._bounds.bytes:
+                elif rows >= self._bounds.rows or size + more > self._bounds.bytes or room < 2 * more:
                     found.append("full")
                 else:
                     db.execute(
@@ -91,7 +100,8 @@ class SpoolFile:
                         " VALUES (?, ?, ?, ?, ?, ?, ?)",
                         (entry.stream, entry.key, *documents, entry.received_ms, more, entry.answer_at),
                     )
-                    rows, size = rows + 1, size + more
+                    # First in the journal, then in the file.
+                    rows, size, room = rows + 1, size + more, room - 2 * more
                     found.append("new")
         return found
 
@@ -110,8 +120,11 @@ class SpoolFile:
             if db is None:
                 return False
             rows, size = db.execute("SELECT rows, bytes FROM held").fetchone()
-            free = shutil.disk_usage(self.folder).free
-        return bool(rows < self._bounds.rows and size < self._bounds.bytes and free > LEAST_FREE)
+            room = self._room()
+        return bool(rows < self._bounds.rows and size < self._bounds.bytes and room > 0)
+
+    def _room(self) -> int:
+        return shutil.disk_usage(self.folder).free - self._bounds.free
 
     def is_there(self) -> bool:
         """Whether there is a file. Raises: OSError."""
@@ -136,7 +149,7 @@ class SpoolFile:
                 room -= size
                 if rows and room < 0:
                     break
-                rows.append(Row(seq=seq, entry=_entry(*facts)))
+                rows.append(Row(seq=seq, entry=stored(*facts)))
         return rows
 
     def remove(self, rows: Sequence[Row]) -> None:
@@ -156,9 +169,17 @@ class SpoolFile:
 
     def shrink(self) -> None:
         """Give the disk back what an empty spool does not need. Raises: SpoolFailed."""
-        with self._turn_taken() as db, self._translated(db):
-            db[0].execute("PRAGMA incremental_vacuum").fetchall()
-            db[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        while self._vacuum():
+            pass
+        with self._turn_taken() as opened, self._translated(opened):
+            opened[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _vacuum(self) -> bool:
+        with self._turn_taken() as opened, self._translated(opened):
+            # A step gives back one page, and only a script is stepped to its end.
+            opened[0].executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+            (left,) = opened[0].execute("PRAGMA freelist_count").fetchone()
+        return bool(left)
 
     def prepare(self) -> None:
         """Make or check the file, so that what is wrong is known before it is needed. Raises: SpoolFailed."""
@@ -202,16 +223,16 @@ class SpoolFile:
             self._writing.release()
 
     def _open_writer(self) -> Opened:
-        if self._writer is not None and _is_in_place(self._writer[1]):
+        if self._writer is not None and is_in_place(self._writer[1]):
             return self._writer
         self._close_all()
         try:
-            db, path = open_or_make(self.folder, most_bytes=self._bounds.bytes)
+            db, path = open_or_make(self.folder, most_bytes=self._bounds.bytes, namespace=self.namespace)
         except sqlite3.Error as error:
             if is_corrupt(error) and (path_now := current_file(self.folder)) is not None:
                 move_aside(path_now)
             raise
-        self._writer = db, _place(path)
+        self._writer = db, place_of(path)
         return self._writer
 
     @contextmanager
@@ -221,7 +242,7 @@ class SpoolFile:
         except sqlite3.Error as error:
             # After an error of the disk a connection is not to be trusted.
             self._close_all()
-            if is_corrupt(error) and _is_in_place(opened[1]):
+            if is_corrupt(error) and is_in_place(opened[1]):
                 move_aside(opened[1][0])
             raise SpoolFailed(reason_of(error)) from error
 
@@ -238,16 +259,21 @@ class SpoolFile:
 
     def _open_reader(self) -> sqlite3.Connection | None:
         if self._reader is not None:
-            if _is_in_place(self._reader[1]):
+            if is_in_place(self._reader[1]):
                 return self._reader[0]
-            _close(self._reader)
+            close(self._reader[0])
             self._reader = None
         path = current_file(self.folder)
         if path is None:
             return None
-        place = _place(path)
-        self._reader = connect(path, is_reader=True), place
-        return self._reader[0]
+        place, reader = place_of(path), connect(path, is_reader=True)
+        try:
+            check_owner(reader, self.namespace)
+        except BaseException:
+            close(reader)
+            raise
+        self._reader = reader, place
+        return reader
 
     def _look_at_it(self) -> None:
         """A reader must not move what a writer uses: let a writer find what is corrupt."""
@@ -256,38 +282,10 @@ class SpoolFile:
             self._open_writer()
 
     def _close_all(self) -> None:
-        _close(self._writer)
+        if self._writer is not None:
+            close(self._writer[0])
         self._writer = None
         with self._reading:
-            _close(self._reader)
+            if self._reader is not None:
+                close(self._reader[0])
             self._reader = None
-
-
-def _entry(stream: str, event: bytes, beginning: bytes, received_ms: int, answer_at: str) -> Entry | None:
-    try:
-        return Entry(
-            stream=StreamId(stream),
-            event=input_of(event),
-            beginning=input_of(beginning),
-            received_ms=received_ms,
-            answer_at=answer_at,
-        )
-    except msgspec.DecodeError:
-        return None
-
-
-def _place(path: Path) -> Place:
-    return path, path.stat().st_ino
-
-
-def _is_in_place(place: Place) -> bool:
-    try:
-        return place[0].stat().st_ino == place[1]
-    except OSError:
-        return False
-
-
-def _close(opened: Opened | None) -> None:
-    if opened is not None:
-        with suppress(sqlite3.Error):
-            opened[0].close()

@@ -74,7 +74,7 @@ class RefusedWebhooks:
         host = socket.gethostname()
         if self._file is None:
             return SpoolPage(host=host, off=self._off)
-        facts = read_facts(self._file.folder)
+        facts = read_facts(self._file.folder, namespace=self._file.namespace)
         rows = self._rows("seq > ?", (_seq(after) if after else 0,), limit + 1)
         return SpoolPage(
             host=host,

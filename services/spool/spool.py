@@ -115,8 +115,24 @@ class Spool:
             self._counters.add(COUNT, "failed", by=len(tickets))
             self._logger.error("spool_failed", reason=error.reason, entries=len(tickets))
             ends = [error] * len(tickets)
+        except Exception as error:
+            # What is wrong with one is not to be the others' loss.
+            self._logger.error("spool_failed", reason=type(error).__name__, entries=len(tickets))
+            ends = [self._alone(entry) for entry in entries]
         for ticket, end in zip(tickets, ends, strict=True):
             ticket.end = end
+
+    def _alone(self, entry: Entry) -> Kept | SpoolFailed:
+        try:
+            return self._file.add([entry])[0]
+        except SpoolFailed as error:
+            self._counters.add(COUNT, "failed")
+            return error
+        except Exception as error:
+            # Its sender is told to come again; nobody else may wait for that.
+            self._counters.add(COUNT, "failed")
+            self._logger.error("spool_refused", reason=type(error).__name__)
+            return SpoolFailed("defect")
 
 
 # Moved aside by now: the next commit begins a new file.

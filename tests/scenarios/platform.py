@@ -189,10 +189,11 @@ class Platform:
         wait_until(store.is_ready)
         return part
 
-    def start_web(self, name: str = "web") -> Part:
-        """Start a web process, on the same port every time, whatever its name."""
+    def start_web(self, name: str = "web", **variables: str) -> Part:
+        """Start a web process, on the same port every time, whatever its name; `variables` as for workers."""
         number = self.listener.fileno()
-        return self._start(name, _turnwright("web", "--listen-fd", str(number)), pass_fds=(number,))
+        command = _turnwright("web", "--listen-fd", str(number))
+        return self._start(name, command, pass_fds=(number,), variables=variables)
 
     def start_worker(self, name: str = "worker-1", **variables: str) -> Part:
         """Start a worker; `variables` come on top of its environment."""

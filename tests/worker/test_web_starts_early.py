@@ -63,6 +63,28 @@ def test_webhooks_are_taken_and_answered_once_the_store_is_there(
     assert platform.http.post("/api/prompts", json={"text": "hello"}).status_code == 202
 
 
+def test_what_waits_is_delivered_also_when_its_secret_was_rotated_meanwhile(
+    platform: Platform, slack: SlackServer
+) -> None:
+    talk = Talk(platform, slack)
+    message = slack.workspace.say(f"<@{BOT_USER}> signed with the old secret")
+    request = event_request(mention(message))
+    talk.deliver(request)
+    platform.parts["web"].kill()
+    rotated = {"TURNWRIGHT_SLACK_SIGNING_SECRET": "the-one-that-is-valid-from-now-on"}
+    platform.start_web(**rotated)
+    wait_until(lambda: _status(platform, "/readyz/webhooks") == 200)
+    assert talk.send(request).status_code == 401
+
+    platform.start_store(platform.log_store)
+    platform.start_worker(**rotated)
+    platform.wait_ready(workers=1)
+
+    talk.wait_replies(message)
+    wait_until(lambda: platform.gauge("turnwright_spool_waiting") == 0)
+    assert platform.gauge("turnwright_spool_rejected") == 0
+
+
 def test_prompts_and_reads_are_refused_with_the_reason_and_health_is_told_apart(platform: Platform) -> None:
     prompt = platform.http.post("/api/prompts", json={"text": "hello"})
     read = platform.http.get("/api/sessions")

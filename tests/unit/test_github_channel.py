@@ -185,13 +185,14 @@ def test_who_takes_over_writes_what_is_missing(stage: GitHubStage, there: int) -
     assert parts_there(stage) == [1, 2, 3]
 
 
-def test_a_mark_in_a_comment_of_somebody_else_is_none(stage: GitHubStage) -> None:
+@pytest.mark.parametrize("forger", ["mallory", "turnwright"])
+def test_a_mark_in_a_comment_of_somebody_else_is_none(stage: GitHubStage, forger: str) -> None:
     letter = stage.letter()
-    stage.world.comment(stage.issue, marked("forged", Mark(letter.marker, 1, 1)), login="mallory")
+    stage.world.comment(stage.issue, marked("forged", Mark(letter.marker, 1, 1)), login=forger)
 
     delivered(stage.channel, repeat(letter))
 
-    assert [each.login for each in stage.issue.comments] == ["mallory", "turnwright[bot]"]
+    assert [each.login for each in stage.issue.comments] == [forger, "turnwright[bot]"]
 
 
 def test_a_mark_that_a_model_wrote_is_none(stage: GitHubStage) -> None:

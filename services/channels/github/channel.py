@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
 from services.channels.github.api import API, Comment
 from services.channels.github.markers import Mark, mark_of, marked
-from services.channels.github.mentions import is_login
+from services.channels.github.mentions import BOT
 from services.channels.github.parts import PART_LIMIT, parts_of
 from services.channels.github.target import SCHEME, BadAddress, Target, target_of
 from services.channels.github.within import Within
@@ -87,7 +87,7 @@ class GitHubChannel:
 
     def _look(self, target: Target, letter: Letter, within: Within) -> set[int]:
         """The numbers of the parts that are there."""
-        own = self._own_login(within)
+        own = self._own_logins(within)
         try:
             since_ms = letter.queued_at - SKEW_MS
             found = self._api.comments(target, within, since_ms=since_ms)
@@ -97,16 +97,20 @@ class GitHubChannel:
             raise (error if error.kind in ("cancelled", "gone") else _ambiguous(error)) from None
         return {mark.part for mark in marks if mark is not None and mark.marker == letter.marker}
 
-    def _own_login(self, within: Within) -> str:
-        """The account that writes our comments: a mark in a comment of anybody else's is no mark."""
+    def _own_logins(self, within: Within) -> frozenset[str]:
+        """What the account that writes our comments may be called: a mark in anybody else's comment is no mark.
+
+        An app `name[bot]` is not the person `name`, whoever that is.
+        """
         try:
-            return self._api.login(within)
+            return frozenset({self._api.login(within).casefold()})
         except DeliveryError as error:
             if error.kind == "cancelled":
                 raise
             # Some tokens may not ask who they are.
             if error.kind in ("gone", "rejected") and self._login:
-                return self._login
+                name = self._login.casefold()
+                return frozenset({name, name.removesuffix(BOT) + BOT})
             raise _ambiguous(error) from None
 
 
@@ -118,8 +122,8 @@ def _target(letter: Letter) -> Target:
         raise DeliveryError("refused", code="no_such_thread") from None
 
 
-def _is_by(comment: Comment, own: str) -> bool:
-    return comment.user is not None and is_login(comment.user.login, own)
+def _is_by(comment: Comment, own: frozenset[str]) -> bool:
+    return comment.user is not None and comment.user.login.casefold() in own
 
 
 def _doubted(error: DeliveryError) -> DeliveryError:

@@ -13,7 +13,6 @@ from services.channels.contract import DeliveryError, Sending
 from services.channels.github.api import API, Reaction, Subject
 from services.channels.github.events import Inbound
 from services.channels.github.markers import Mark, mark_of, marked
-from services.channels.github.mentions import is_login
 from services.channels.github.parts import parts_of
 from services.channels.github.target import Target
 from services.channels.github.within import Within
@@ -108,10 +107,10 @@ class Progress:
         return found
 
     def _found(self, target: Target, key: str, since_ms: int, within: Within) -> Iterator[int]:
-        own = self._api.login(within)
+        own = self._api.login(within).casefold()
         for each in self._api.comments(_aside(target), within, since_ms=since_ms, pages=PAGES_LOOKED):
             mark = mark_of(each.body or "")
-            if mark and mark.marker == key and each.user and is_login(each.user.login, own):
+            if mark and mark.marker == key and each.user and each.user.login.casefold() == own:
                 yield each.id
 
     def _remember(self, key: str, id: int) -> None:

@@ -115,6 +115,11 @@ class GitHubServer(FakeServer):
         with self._changed:
             self._faults.extend((method, ending, each) for each in faults)
 
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._changed:
+            self._faults.clear()
+
     def to(self, method: str, ending: str = "") -> list[Asked]:
         """The requests of that method whose path ends so, in order."""
         return [each for each in list(self.asked) if each.method == method and each.path.endswith(ending)]

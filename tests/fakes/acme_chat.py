@@ -66,8 +66,7 @@ class AcmeChat(FakeServer):
 
     def leave(self) -> None:
         """Listen no more."""
-        self._http.shutdown()
-        self._http.server_close()
+        self.stop_listening()
 
     def take(self, message: Message) -> Does:
         """For the connections: note an attempt, get what to do with it."""

@@ -136,8 +136,7 @@ class GitHubServer(FakeServer):
 
     def unplug(self) -> None:
         """From now on nothing listens here."""
-        self._http.shutdown()
-        self._http.server_close()
+        self.stop_listening()
         with self._changed:
             for each in self._open:
                 with suppress(OSError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -20,7 +22,24 @@ class HTTPServer(ThreadingHTTPServer, Generic[F]):
 
     def __init__(self, port: int, connection: type[BaseHTTPRequestHandler], fake: F) -> None:
         self.fake = fake
+        self._ending = threading.Event()
         super().__init__(("127.0.0.1", port), connection)
+
+    def serve(self) -> None:
+        """Serve until told to end, which is noticed with the next connection."""
+        while not self._ending.is_set():
+            self.handle_request()
+
+    def end(self) -> None:
+        """Let `serve` come back."""
+        self._ending.set()
+        # Looking for it now and then would cost each of thousands of tests such a while.
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.server_port)).close()
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        """Whoever comes at the end only wakes it."""
+        return not self._ending.is_set()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is part of the tests; anything else is a bug of the fake."""
@@ -36,7 +55,7 @@ class FakeServer:
         self._http = HTTPServer(port, connection, self)
         self.port: int = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve, daemon=True)
 
     def __enter__(self: F) -> F:
         self._thread.start()
@@ -49,6 +68,10 @@ class FakeServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stopping.set()
-        self._http.shutdown()
+        self.stop_listening()
+
+    def stop_listening(self) -> None:
+        """From now on nobody listens here; open connections go on."""
+        self._http.end()
         self._thread.join()
         self._http.server_close()

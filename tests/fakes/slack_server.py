@@ -73,8 +73,7 @@ class SlackServer(FakeServer):
 
     def leave(self) -> None:
         """Be gone: nobody listens any more."""
-        self._http.shutdown()
-        self._http.server_close()
+        self.stop_listening()
         self.hang_up()
 
     def hang_up(self) -> None:

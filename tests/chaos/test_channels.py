@@ -19,8 +19,6 @@ from tests.scenarios.platform import installed_site
 
 SEED = int(os.environ.get("KILL_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
 
-pytestmark = pytest.mark.xdist_group("kill")
-
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("outing", SHORT, ids=lambda outing: outing.name)

@@ -27,7 +27,7 @@ ANSWERED_WITHIN_S = 30.0
 RESUMED_WITHIN_S = 6.0
 DEATHS = 3
 
-pytestmark = [pytest.mark.xdist_group("kill"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

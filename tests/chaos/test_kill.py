@@ -19,8 +19,6 @@ from tests.scenarios.platform import installed_site
 SEED = int(os.environ.get("KILL_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
 COUNTED_KILLS = 12
 
-pytestmark = pytest.mark.xdist_group("kill")
-
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -119,6 +120,23 @@ def test_limits_that_make_no_sense_are_bounded(headers: dict[str, str], retry_af
 
     assert error is not None
     assert error.retry_after_s == retry_after_s
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "API rate limit exceeded for installation ID 7.",
+        "You have exceeded a secondary rate limit.",
+        "You have triggered an abuse detection mechanism.",
+    ],
+)
+def test_a_limit_whose_headers_were_lost_is_one_by_its_words(words: str) -> None:
+    body = json.dumps({"message": words}).encode()
+
+    error = failure_of(Answer(status=403, headers={}, body=body), is_write=True, now_s=1e9)
+
+    assert error is not None
+    assert (error.kind, error.is_limit, error.retry_after_s) == ("overloaded", True, 60.0)
 
 
 def test_a_read_that_fails_sent_nothing_of_a_letter(stage: GitHubStage) -> None:

@@ -16,8 +16,8 @@ import msgspec
 from services.channels.contract import DeliveryError, DeliveryErrorKind
 
 LONGEST_RETRY_AFTER_S = 86_400.0
-# What GitHub asks for when a secondary limit names no time.
-SECONDARY_S = 60.0
+# What GitHub asks for when a limit names no time.
+UNTOLD_S = 60.0
 
 T = TypeVar("T")
 
@@ -29,7 +29,8 @@ _PHRASES: tuple[tuple[str, DeliveryErrorKind, str], ...] = (
     ("resource not accessible", "rejected", "no_permission"),
     ("resource protected by organization saml", "rejected", "no_permission"),
 )
-_SECONDARY = ("secondary rate limit", "abuse detection")
+# Of both kinds of limits: something between us may have taken the headers away.
+_LIMITS = ("rate limit", "abuse detection")
 _PHRASES_READ = 4096
 
 
@@ -107,8 +108,8 @@ def _limited_s(answer: Answer, said: str, now_s: float) -> float | None:
         # Full seconds: a second more, so that it is over then. Both times are GitHub's, whatever our clock says.
         at_s = now_s if answer.at_s is None else answer.at_s
         return min(max(0.0, float(reset) - at_s) + 1.0, LONGEST_RETRY_AFTER_S)
-    if answer.status == 429 or any(words in said for words in _SECONDARY):
-        return SECONDARY_S
+    if answer.status == 429 or any(words in said for words in _LIMITS):
+        return UNTOLD_S
     return None
 
 

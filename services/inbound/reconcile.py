@@ -18,7 +18,7 @@ from services.channels.github.within import Within
 from services.errors import Invalid, Overloaded, TooLarge
 from services.inbound.contract import Answer, Arrived, Request, Source
 from services.inbound.github import EVENT, GUID
-from services.sessions.reconciling import Reconciled
+from services.sessions.reconciling import MORE, Reconciled
 from services.streams.event import EventInput
 from services.streams.log import Log
 from services.streams.vocabulary import StreamCreated
@@ -76,7 +76,7 @@ class Reconcile:
             msgspec.structs.replace(
                 result,
                 until=walked.newest or before.until or int(now * 1000) if is_walked else before.until,
-                error=one.walk_error or result.error or ("" if is_walked else "more_to_come"),
+                error=one.walk_error or result.error or ("" if is_walked else MORE),
             ),
             msgspec.json.encode(
                 Rest(left=left, cursor=walked.cursor, newest=walked.newest if walked.cursor else None)
@@ -102,7 +102,7 @@ class _Look:
     def walk(self, rest: Rest, since_s: float) -> Rest:
         """`rest` with what is found from its cursor back to `since_s`. What goes wrong is in `walk_error`."""
         if len(rest.left) >= MOST_UNSEEN:
-            self.walk_error = "more_to_come"
+            self.walk_error = MORE
             return rest
         try:
             found = self._deliveries.unseen(
@@ -138,7 +138,8 @@ class _Look:
                         continue
                     at += 1
                 remaining += order[at:]
-                now = msgspec.structs.replace(now, error=_code(error))
+                code = _code(error) if self._whole.left_s() else MORE
+                now = msgspec.structs.replace(now, error=code)
                 break
             failed = 0
             taken, refused = now.taken + is_taken, now.refused + (not is_taken)

@@ -14,9 +14,11 @@ import msgspec
 from services.channels.brief import Brief
 from services.channels.contract import Sending
 from services.errors import TurnwrightError
-from services.sessions.reconciling import Reconciled, Reconciling, Turn
+from services.sessions.reconciling import MORE, Reconciled, Reconciling, Turn
 
 EVERY_S = 300.0
+# After one that left something behind only because it was long enough.
+SOON_S = 60.0
 POLL_S = 1.0
 # How long stopping waits for a look to write down how far it came.
 STOPPING_S = 3.0
@@ -86,5 +88,6 @@ class Reconciler:
 
     def _is_time(self) -> bool:
         now = self._reconciling.state()
-        is_old = now.looked_at is None or self._now_ms() - now.looked_at >= self._every_s * 1000
+        every_s = min(SOON_S, self._every_s) if now.error == MORE else self._every_s
+        is_old = now.looked_at is None or self._now_ms() - now.looked_at >= every_s * 1000
         return is_old or now.asked > now.answered

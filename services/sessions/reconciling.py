@@ -14,6 +14,8 @@ from services.streams.store import Store, translated
 
 # Longer than one request of a look may take: whoever died in a look keeps others from it no longer.
 TURN_S = 30
+# The `error` of a look that was long enough: nothing is wrong.
+MORE = "more_to_come"
 _ASKED, _TOLD, _REST = "asked", "told", "rest"
 
 

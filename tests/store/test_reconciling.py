@@ -9,8 +9,8 @@ import pytest
 
 from services.channels.contract import Sending
 from services.errors import TurnwrightError, Unavailable
-from services.inbound.reconciler import EVERY_S, Reconciler
-from services.sessions.reconciling import Reconciled, Reconciling
+from services.inbound.reconciler import EVERY_S, SOON_S, Reconciler
+from services.sessions.reconciling import MORE, Reconciled, Reconciling
 from services.sessions.values import WrongState
 from tests.fakes.store_servers import Console
 from tests.fakes.store_stage import Stage
@@ -24,6 +24,7 @@ class Host:
         self.looks: list[Reconciled] = []
         self.rests: list[bytes] = []
         self.fails = False
+        self.error = ""
         self.reconciling = Reconciling(stage.store, stage.keys)
         self.reconciler = Reconciler(
             self._look, self.reconciling, failed=_never, now_ms=lambda: int(self.now_s * 1000)
@@ -42,7 +43,9 @@ class Host:
         if self.fails:
             raise Unavailable("the log store does not answer")
         keep()
-        return Reconciled(until=int(self.now_s * 1000), taken=1), b"of look %d" % len(self.looks)
+        return Reconciled(until=int(self.now_s * 1000), taken=1, error=self.error), b"of look %d" % len(
+            self.looks
+        )
 
 
 def _never(error: TurnwrightError) -> None:
@@ -58,6 +61,17 @@ def test_it_is_looked_at_once_and_then_every_five_minutes(stage: Stage) -> None:
     host.now_s += 1
     assert host.round() == 2
     assert host.looks[1].until == 1_000_000_000
+
+
+def test_after_a_look_that_was_long_enough_the_next_is_soon(stage: Stage) -> None:
+    host = Host(stage)
+    host.error = MORE
+    host.round()
+
+    host.now_s += SOON_S - 1
+    assert host.round() == 1
+    host.now_s += 1
+    assert host.round() == 2
 
 
 def test_of_several_hosts_one_looks(stage: Stage) -> None:

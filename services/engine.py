@@ -42,6 +42,7 @@ from services.streams.keys import Keys
 from services.streams.log import Log
 from services.streams.store import Store
 from services.tokens import Tokens
+from services.variables import without_password
 
 HEARTBEATS_MISSED = 3
 # Five deaths in a minute are the last: with this, a store that is away can not cause them.
@@ -235,7 +236,13 @@ def check_store(settings: Settings, *, within_s: float = 0.0) -> None:
     Raises: ConfigurationError, Unavailable.
     """
     store = Store(store_addresses(settings)[0])
-    _admitted(store, settings, within_s=within_s)
+    try:
+        _admitted(store, settings, within_s=within_s)
+    except Unavailable as error:
+        if settings.store_url is None:
+            raise
+        address = without_password(settings.store_url)
+        raise Unavailable(f"{error}; TURNWRIGHT_STORE_URL names {address}") from error
     store.close()
 
 

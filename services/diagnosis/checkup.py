@@ -36,6 +36,7 @@ from services.streams.keys import Keys
 from services.streams.log import Log
 from services.streams.store import Store, translated
 from services.telemetry.otel import Otel
+from services.variables import without_password
 
 OVERDUE_S = 30.0
 COLLECTOR_S = 2.0
@@ -53,17 +54,19 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     installed = yield from _plugins(settings, config)
     yield from _channels(settings, config, installed)
     running = yield from _roles(settings)
-    advice = "" if running or settings.store_url else f": {_START}"
+    advice = "" if running else f": {_START}"
     yield from _memory(settings)
     yield from check_spool(settings.spool, namespace=settings.namespace)
-    store = yield from _store(settings, advice)
+    store = yield from _store(settings, _where("STORE", settings.store_url) or advice)
     if store is not None:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
         yield from check_backlog(store, _keys(settings, store))
         yield from check_signs(store, _keys(settings, store))
         yield from _callbacks(settings, store)
         store.close()
-    yield from _broker(settings, advice)
+    # A store named alone is the broker too.
+    broker = "STORE" if settings.broker_url == settings.store_url else "BROKER"
+    yield from _broker(settings, _where(broker, settings.broker_url) or advice)
     yield from _collectors(settings.otel)
 
 
@@ -262,6 +265,11 @@ def _collectors(otel: Otel) -> Iterator[Finding]:
             yield Finding(
                 part="collector", state="ok", text=f"{_HERE}: {what} go to {address}, which answers"
             )
+
+
+def _where(name: str, url: str | None) -> str:
+    """Which variable brought us to a store of one's own, and where that is; empty for an embedded one."""
+    return f"; TURNWRIGHT_{name}_URL names {without_password(url)}" if url else ""
 
 
 def _advised(text: str, advice: str) -> str:

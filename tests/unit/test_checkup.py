@@ -13,6 +13,8 @@ from deploy.rolesfile import write_roles
 from services.diagnosis.checkup import check_up
 from services.diagnosis.findings import Finding
 from services.diagnosis.roles import RoleState, RoleStatus, SupervisorRecord
+from services.engine import check_store
+from services.errors import Unavailable
 from services.processes import started_at
 from services.settings import Settings, load_settings
 
@@ -110,6 +112,19 @@ def test_each_channel_is_on_or_off_with_the_reason(tmp_path: Path) -> None:
     assert found["github"].state == "warning"
     assert "off: not set: TURNWRIGHT_GITHUB_WEBHOOK_SECRET" in found["github"].text
     assert "canary" not in repr(found)
+
+
+def test_a_store_of_ones_own_that_is_away_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "redis://somebody:canary@127.0.0.1:9/0"
+    settings = load_settings({"TURNWRIGHT_HOME": str(tmp_path), "TURNWRIGHT_STORE_URL": url})
+
+    found = _found(settings)
+    with pytest.raises(Unavailable) as refused:
+        check_store(settings)
+
+    for said in (found["log store"].text, found["broker"].text, str(refused.value)):
+        assert "TURNWRIGHT_STORE_URL names redis://127.0.0.1:9/0" in said
+        assert "canary" not in said
 
 
 def test_a_github_that_can_not_be_asked_is_a_problem_as_slack_is(tmp_path: Path) -> None:

@@ -157,6 +157,11 @@ class GitHubSource:
                 verdict = self._permissions.judge(target.repository, inbound.actor, sending)
             except (Unavailable, Overloaded):
                 return inbound.is_member
+            except DeliveryError as error:
+                if error.kind != "gone":
+                    raise
+                # Whoever it was, there is no place left to tell them in.
+                return False
             if verdict.denial != "permission_unreadable":
                 return verdict.denial is None
         return inbound.is_member

@@ -142,6 +142,15 @@ def test_where_github_does_not_say_who_may_write_members_are_told(
     assert github_source.thread_of(stranger, None) == ""
 
 
+def test_where_the_app_was_taken_away_nobody_can_be_told(
+    hub: GitHubStage, github_source: GitHubSource
+) -> None:
+    hub.world.installations[hub.repository.installation].is_gone = True
+    member = _comment(hub, github_source, author_association="MEMBER")
+
+    assert github_source.thread_of(member, FakeSending()) == ""
+
+
 def test_bots_on_github_are_not_told(hub: GitHubStage, github_source: GitHubSource) -> None:
     bot = _comment(hub, github_source, "renovate[bot]", author_association="MEMBER")
     own = _comment(hub, github_source, "turnwright[bot]", author_association="MEMBER")

@@ -237,6 +237,23 @@ def test_what_is_forwarded_and_attached_is_content(talk: Talk) -> None:
     assert "[file: log.txt, text/plain, 2 KB]" in asked
 
 
+def test_the_message_behind_a_link_is_content_though_it_comes_a_moment_later(talk: Talk) -> None:
+    first, gate = talk.call_held("wait for me")
+    linked = talk.reply(first, "what of this? <https://acme.slack.com/archives/C1/p1>")
+    change = changed(linked, linked.text)
+    change["message"]["attachments"] = [
+        {"is_msg_unfurl": True, "author_name": "Ben", "text": "it is on fire"}
+    ]
+    talk.fates(first.channel)
+
+    talk.deliver(event_request(change))
+
+    assert talk.fates(first.channel)[-1] == ("edited", "routed", "")
+    gate.open()
+    talk.wait_replies(first, 2)
+    assert talk.asked(first)[-1].endswith("Forwarded message from Ben:\n> it is on fire")
+
+
 def test_somebody_elses_workspace_is_refused_visibly(talk: Talk) -> None:
     message = talk.slack.workspace.say(f"<@{BOT_USER}> hello", channel=talk.channel())
 

@@ -235,9 +235,17 @@ def _message_kind(inner: MessageBody, about: MessageBody) -> Kind:
 
 
 def _change_kind(inner: MessageBody, about: MessageBody) -> Kind:
-    """Slack calls it a change too when a preview was added, and when what began a thread was deleted."""
+    """Slack calls it a change too when a preview was added, and when what began a thread was deleted.
+
+    The preview of a message is one of what was said: it comes a moment after the link to it.
+    """
     if about.subtype == "tombstone":
         return "deleted"
     before = part(inner.previous_message, MessageBody)
-    is_same = before is not None and before.text == about.text
+    is_same = before is not None and before.text == about.text and _brought(before) == _brought(about)
     return "housekeeping" if is_same else "edited"
+
+
+def _brought(said: MessageBody) -> list[tuple[str | None, ...]]:
+    found = (each for each in several(said.attachments, Attachment) if each.is_msg_unfurl or each.is_share)
+    return [(each.author_id, each.text, each.fallback) for each in found]

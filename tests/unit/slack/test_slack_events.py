@@ -72,6 +72,13 @@ def test_an_edit_has_no_key_in_common_with_what_it_edits() -> None:
     assert not set(arrived(changed(ASKED, "new")).keys) & set(arrived(said(ASKED)).keys)
 
 
+def previewed(**attachment: Any) -> dict[str, Any]:
+    """What a message says is as before, but something came to stand below it."""
+    change = changed(ASKED, ASKED.text)
+    change["message"]["attachments"] = [attachment]
+    return change
+
+
 KINDS: list[tuple[Kind, dict[str, Any]]] = [
     ("message", said(ASKED)),
     ("direct", said(Message(ts="1.1", channel="D0DIRECT", text="hi", user="U0ANA"))),
@@ -83,6 +90,8 @@ KINDS: list[tuple[Kind, dict[str, Any]]] = [
     ("edited", changed(ASKED, "new")),
     ("edited", mention(ASKED, edited={"user": "U0ANA", "ts": "1.1"})),
     ("housekeeping", changed(ASKED, ASKED.text)),
+    ("housekeeping", previewed(title="A page", text="of somebody's")),
+    ("edited", previewed(is_msg_unfurl=True, text="what ben said")),
     ("deleted", deleted(ASKED)),
     ("housekeeping", said(ASKED, subtype="channel_join")),
     ("housekeeping", said(ASKED, subtype="something_new")),

@@ -33,7 +33,15 @@ from services.inbound.contract import (
     Said,
 )
 from services.inbound.rules import Rules, Subject
-from services.inbound.slack_forms import COMMAND, INTERACTION, Given, arrived_of, blocks_of, given_by
+from services.inbound.slack_forms import (
+    COMMAND,
+    INTERACTION,
+    Given,
+    arrived_of,
+    blocks_of,
+    given_by,
+    is_check,
+)
 from services.inbound.slack_words import command_of, key_of, may_begin, subject_of, told_of
 from services.streams.event import StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived
@@ -85,6 +93,8 @@ class SlackSource:
 
     def read(self, request: Request) -> Arrived | Answer:
         """See `Source`."""
+        if request.path == "commands" and is_check(request.body):
+            return Answer(body=b"{}")
         if request.path != "events":
             return arrived_of(request)
         arrival = read_event(request.body)

@@ -287,6 +287,16 @@ def test_the_address_is_verified_by_its_challenge(talk: Talk) -> None:
     )
 
 
+def test_a_look_at_the_certificate_is_no_command(talk: Talk) -> None:
+    body = b"ssl_check=1&token=old-verification-token"
+
+    answer = talk.send(signed(COMMANDS, body, content_type=FORM))
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert talk.send(signed(COMMANDS, b"ssl_check=0", content_type=FORM)).status_code == 422
+    assert talk.send(signed(COMMANDS, body, content_type=FORM, secret="another")).status_code == 401
+
+
 def test_what_slack_holds_back_and_what_nobody_knows_is_noted(talk: Talk) -> None:
     channel = talk.channel()
     limits = {"type": "app_rate_limited", "team_id": "T0LIMITED", "minute_rate_limited": 1518467820}

@@ -13,11 +13,10 @@ from typing import Any
 
 from slack_sdk import WebClient
 
+from tests.fakes.slack_blocks import MARKDOWN_LIMIT, are_blocks, markdown_width
 from tests.fakes.slack_workspace import APP, BOT, BOT_USER, TEAM, Channel, Message, SlackError, Workspace
 
-MARKDOWN_LIMIT = 12_000
 TEXT_LIMIT = 40_000
-BLOCKS_LIMIT = 50
 PAGE_LIMIT = 1_000
 METADATA_LIMIT = 16_000
 STATUSES = ("active", "processing", "suspended", "closed")
@@ -218,18 +217,11 @@ def _content(params: Params) -> dict[str, Any]:
         raise SlackError("no_text")
     if len(text) > (MARKDOWN_LIMIT if params.get("markdown_text") else TEXT_LIMIT):
         raise SlackError("msg_too_long")
-    if len(blocks) > BLOCKS_LIMIT or not all(_is_block(each) for each in blocks):
+    if not are_blocks(blocks):
         raise SlackError("invalid_blocks")
-    markdown = sum(_width(each["text"]) for each in blocks if each["type"] == "markdown")
-    if markdown > MARKDOWN_LIMIT:
+    if markdown_width(blocks) > MARKDOWN_LIMIT:
         raise SlackError("msg_blocks_too_long")
     return {"text": text, "blocks": blocks, "metadata": _metadata(params.get("metadata"))}
-
-
-def _is_block(block: object) -> bool:
-    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-        return False
-    return block["type"] != "markdown" or (isinstance(block.get("text"), str) and bool(block["text"]))
 
 
 def _metadata(given: object) -> dict[str, Any] | None:
@@ -240,10 +232,6 @@ def _metadata(given: object) -> dict[str, Any] | None:
     if len(json.dumps(given)) > METADATA_LIMIT:
         raise SlackError("metadata_too_large")
     return given
-
-
-def _width(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 def _flag(params: Params, name: str) -> bool:

@@ -18,12 +18,16 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.fakes.http_server import FakeServer, HTTPServer
+from tests.fakes.slack_blocks import are_blocks
 from tests.fakes.slack_faults import NO_FAULT, Fault
 from tests.fakes.slack_methods import METHODS, parameters
 from tests.fakes.slack_workspace import SlackError, Workspace
 
 RESPONSE_PATH = "/response/"
 RESPONSES = 5
+_RESPONSE_FIELDS = frozenset(
+    {"blocks", "delete_original", "replace_original", "response_type", "text", "thread_ts"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +146,11 @@ class SlackServer(FakeServer):
                 return 404, b'{"ok":false,"error":"expired_url"}'
             if known.is_expired or len(known.posts) >= RESPONSES:
                 return 404, b'{"ok":false,"error":"used_url"}'
-            known.posts.append(json.loads(body))
+            post = json.loads(body)
+            if wrong := _wrong_response(post):
+                self.violations.append(f"a response with {wrong}")
+                return 400, b"invalid_payload"
+            known.posts.append(post)
             known.headers.append(headers)
             self._changed.notify_all()
             return 200, b"ok"
@@ -169,6 +177,17 @@ class SlackServer(FakeServer):
         if wrong:
             self.violations += [f"{call.method}: {each}" for each in wrong]
             raise SlackError("invalid_arguments", response_metadata={"messages": wrong})
+
+
+def _wrong_response(post: dict[str, Any]) -> str:
+    """What Slack would not take of what is posted to a response URL; empty when it takes it."""
+    if unknown := post.keys() - _RESPONSE_FIELDS:
+        return f"unknown fields {sorted(unknown)}"
+    if post.get("response_type", "ephemeral") not in ("ephemeral", "in_channel"):
+        return "an unknown response_type"
+    if not isinstance(post.get("text", ""), str) or not (post.get("text") or post.get("blocks")):
+        return "no text"
+    return "" if are_blocks(post.get("blocks", [])) else "blocks that are none"
 
 
 def _token(call: Call) -> str:

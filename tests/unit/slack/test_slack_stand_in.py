@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -57,6 +58,14 @@ def test_time_stamps_are_unique_and_rise(slack: SlackServer) -> None:
     assert stamps == sorted(set(stamps))
 
 
+def _buttons(*values: str) -> dict[str, Any]:
+    text = {"type": "plain_text", "text": "Press"}
+    return {
+        "type": "actions",
+        "elements": [{"type": "button", "action_id": "a", "text": text, "value": each} for each in values],
+    }
+
+
 REFUSALS: list[tuple[str, Call]] = [
     ("channel_not_found", lambda web, asked: _post(web, channel="C0NOWHERE")),
     ("thread_not_found", lambda web, asked: _post(web, thread_ts="1.1")),
@@ -71,6 +80,10 @@ REFUSALS: list[tuple[str, Call]] = [
     ),
     ("invalid_blocks", lambda web, asked: _post(web, blocks=[{"type": "divider"}] * 51)),
     ("invalid_blocks", lambda web, asked: _post(web, blocks=[{"type": "markdown"}])),
+    ("invalid_blocks", lambda web, asked: _post(web, blocks=[{"type": "marquee", "text": "x"}])),
+    ("invalid_blocks", lambda web, asked: _post(web, blocks=[{"type": "actions", "elements": []}])),
+    ("invalid_blocks", lambda web, asked: _post(web, blocks=[_buttons("x" * 2_001)])),
+    ("invalid_blocks", lambda web, asked: _post(web, blocks=[_buttons("1", "2")])),
     ("invalid_metadata_format", lambda web, asked: _post(web, metadata={"event_type": "e"})),
     ("cant_update_message", lambda web, asked: web.chat_update(channel=asked.channel, ts=asked.ts, text="x")),
     ("cant_delete_message", lambda web, asked: web.chat_delete(channel=asked.channel, ts=asked.ts)),
@@ -93,6 +106,30 @@ def test_what_slack_refuses_is_refused(slack: SlackServer, web: WebClient, error
     asked = slack.workspace.say("hi")
 
     assert _refusal(lambda: call(web, asked)) == error
+
+
+def test_a_longest_button_is_taken(web: WebClient) -> None:
+    assert _post(web, blocks=[_buttons("x" * 2_000)])["ok"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"text": ""},
+        {"text": "x", "channel": "C1"},
+        {"text": "x", "response_type": "loud"},
+        {"text": "x", "blocks": [{"type": "context", "elements": []}]},
+    ],
+)
+def test_what_a_response_url_takes_is_looked_at(body: dict[str, Any]) -> None:
+    with SlackServer() as slack:
+        url = slack.response_url().url
+
+        assert httpx2.post(url, json=body, trust_env=False).status_code == 400
+
+        assert len(slack.violations) == 1
+        slack.violations.clear()
 
 
 @pytest.mark.parametrize("state", ["token_revoked", "account_inactive"])

@@ -17,7 +17,7 @@ from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
 from services.channels.slack.facts import Identity, identity_of
 from services.channels.slack.marks import mark, marked
-from services.channels.slack.text import escaped, parts, unpaged
+from services.channels.slack.text import escaped, parts, plain, unpaged
 
 if TYPE_CHECKING:
     from services.channels.slack.sdk import Web
@@ -130,7 +130,7 @@ def _post(
         web.chat_postMessage(
             channel=address.channel,
             thread_ts=address.thread_ts,
-            text=escaped(body),
+            text=plain(body),
             metadata=metadata,
             unfurl_links=False,
             unfurl_media=False,

@@ -13,6 +13,7 @@ from bisect import bisect_right
 import msgspec
 
 BLOCK_LIMIT = 12_000
+TEXT_LIMIT = 40_000
 # Room for what closes a code fence and opens it again.
 _RESERVE = 160
 # A longer line is taken for text: it might have to be cut itself.
@@ -55,6 +56,12 @@ def unpaged(text: str) -> str:
 def escaped(text: str) -> str:
     """`text` as it is, for where Slack reads mrkdwn: no link, no mention, no entity."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plain(text: str) -> str:
+    """A part, where Slack reads mrkdwn and takes `TEXT_LIMIT`: as it is, or with a sign that only looks alike."""
+    fit = escaped(text)
+    return fit if width(fit) <= TEXT_LIMIT else text.replace("<", "\u2039").replace(">", "\u203a")
 
 
 def parts(text: str, limit: int = BLOCK_LIMIT) -> list[str]:

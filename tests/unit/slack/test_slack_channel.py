@@ -236,6 +236,18 @@ def test_what_slack_will_not_take_as_markdown_is_said_as_plain_text(
     assert channel.find(again(letter), FakeSending()) == Receipt()
 
 
+@pytest.mark.parametrize("text", ["<" * 12_000, "&" * 12_000, "<!channel> & >" * 750])
+def test_plain_text_fits_whatever_has_to_be_escaped(
+    slack: SlackServer, channel: SlackChannel, asked: Message, text: str
+) -> None:
+    slack.will(refused("invalid_blocks"), method=POST)
+
+    channel.send(reply_to(asked, text), FakeSending())
+
+    [reply] = slack.workspace.thread(asked.channel, asked.ts)
+    assert "<" not in reply.text
+
+
 def test_a_reply_pages_nobody(slack: SlackServer, channel: SlackChannel, asked: Message) -> None:
     channel.send(reply_to(asked, "<!channel> and @here"), FakeSending())
 

@@ -63,6 +63,51 @@ def test_webhooks_are_taken_and_answered_once_the_store_is_there(
     assert platform.http.post("/api/prompts", json={"text": "hello"}).status_code == 202
 
 
+def test_two_that_begin_early_keep_the_order_though_one_is_killed(
+    platform: Platform, slack: SlackServer
+) -> None:
+    talk = Talk(platform, slack)
+    second = platform.start_web("web-2")
+    wait_until(lambda: b"spool_on" in second.log.read_bytes())
+    first = slack.workspace.say(f"<@{BOT_USER}> number 0")
+    for n in range(9):
+        if n == 6:
+            second.kill()
+        said = slack.workspace.say(f"<@{BOT_USER}> number {n}", thread_ts=first.ts) if n else first
+        # A connection each: either of both may get it.
+        request = event_request(mention(said))
+        talk.deliver(replace(request, headers={**request.headers, "Connection": "close"}))
+    assert platform.gauge("turnwright_spool_waiting") == 9
+
+    platform.start_store(platform.log_store)
+    platform.start_worker()
+    platform.wait_ready(workers=1)
+
+    wait_until(lambda: platform.gauge("turnwright_spool_waiting") == 0)
+    path = f"/api/sessions/{talk.session(first)}/events?type=input.received"
+    wait_until(lambda: len(platform.http.get(path).json().get("events", ())) == 9, within_s=40)
+    texts = [event["payload"]["text"] for event in platform.http.get(path).json()["events"]]
+    assert [text[-1] for text in texts] == [str(n) for n in range(9)]
+
+
+def test_a_store_that_can_not_be_used_and_a_wrong_file_end_the_start(
+    platform: Platform,
+) -> None:
+    platform.parts["web"].kill()
+    careless = platform.start_store(replace(platform.log_store, kind="broker"))
+
+    refused = platform.start_web("web-2")
+    assert refused.process.wait(20) == 2
+    refused.is_expected_to_end = True
+    assert "set appendonly yes" in refused.log.read_text()
+
+    careless.kill()
+    platform.configure("[agents.default]\nno_such_key = 1\n")
+    wrong = platform.start_web("web-3")
+    assert wrong.process.wait(20) == 2
+    wrong.is_expected_to_end = True
+
+
 def test_what_waits_is_delivered_also_when_its_secret_was_rotated_meanwhile(
     platform: Platform, slack: SlackServer
 ) -> None:

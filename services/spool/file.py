@@ -175,11 +175,14 @@ class SpoolFile:
             opened[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _vacuum(self) -> bool:
+        """Give some pages back; whether there are more that can be."""
         with self._turn_taken() as opened, self._translated(opened):
+            db = opened[0]
+            (before,) = db.execute("PRAGMA freelist_count").fetchone()
             # A step gives back one page, and only a script is stepped to its end.
-            opened[0].executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
-            (left,) = opened[0].execute("PRAGMA freelist_count").fetchone()
-        return bool(left)
+            db.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+            (left,) = db.execute("PRAGMA freelist_count").fetchone()
+        return bool(0 < left < before)
 
     def prepare(self) -> None:
         """Make or check the file, so that what is wrong is known before it is needed. Raises: SpoolFailed."""

@@ -49,12 +49,6 @@ class Issue(msgspec.Struct, frozen=True):
     """An issue or a pull request, as it is now."""
 
     number: int
-    title: str = ""
-    body: str | None = None
-    user: Account | None = None
-    html_url: str = ""
-    state: str = ""
-    locked: bool = False
     comments: int = 0
 
 
@@ -95,11 +89,6 @@ class API:
         """Delete a comment on an issue."""
         ask = self._ask(repository, ("issues", "comments", id), within, method="DELETE")
         self._send(ask, repository, within)
-
-    def comment_by_id(self, repository: Repository, id: int, within: Within) -> Comment:
-        """A comment on an issue."""
-        ask = self._ask(repository, ("issues", "comments", id), within)
-        return self._send(ask, repository, within).read(Comment)
 
     def comments(
         self, target: Target, within: Within, *, since_ms: int | None = None, pages: int = 10

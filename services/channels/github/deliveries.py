@@ -77,15 +77,10 @@ class _Delivery(msgspec.Struct, frozen=True):
 
 
 class HookDeliveries:
-    """Reads the log of the app's webhook. A plain token has none: `is_there` is False."""
+    """Reads the log of the app's webhook. A plain token has none."""
 
     def __init__(self, api: API) -> None:
         self._api = api
-
-    @property
-    def is_there(self) -> bool:
-        """Whether there is a log to read."""
-        return self._api.tokens.itself() is not None
 
     def unseen(
         self,

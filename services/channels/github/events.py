@@ -82,7 +82,6 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     session: StreamId | None = None
     repository: int = 0
     repository_name: str = ""
-    is_private: bool = False
     installation: int = 0
     number: int = 0
     is_pull: bool = False
@@ -93,7 +92,6 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     opener: Person | None = None
     opening: str = ""
     at_s: float = 0.0
-    url: str = ""
     said: int = 0
     said_key: str = ""
     thread: int = 0
@@ -154,7 +152,6 @@ def _placed(kind: Kind, event: str, guid: str, payload: Payload) -> Inbound:
         stream=stream_of_place(repository=repository, installation=installation),
         repository=repository,
         repository_name=payload.repository.full_name if payload.repository else "",
-        is_private=payload.repository.private if payload.repository else False,
         installation=installation,
     )
 
@@ -179,7 +176,6 @@ def _told(found: Inbound, payload: Payload, subject: Subject, login: str) -> Inb
         opener=_person(subject.user, login),
         opening=subject.body or "",
         at_s=_at_s(said),
-        url=said.html_url,
         said=comment.id if comment else 0,
         said_key=_said_key(found, subject, comment),
         thread=_thread(payload),

@@ -25,7 +25,6 @@ class Repository(msgspec.Struct, frozen=True):
 
     id: Id
     full_name: str
-    private: bool = False
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -56,7 +55,6 @@ class Subject(msgspec.Struct, frozen=True):
     title: str = ""
     body: str | None = None
     user: User | None = None
-    html_url: str = ""
     pull_request: Link | None = None
     updated_at: str = ""
     author_association: str | None = None
@@ -68,7 +66,6 @@ class Comment(msgspec.Struct, frozen=True):
     id: Id
     body: str | None = None
     user: User | None = None
-    html_url: str = ""
     in_reply_to_id: Id | None = None
     path: str | None = None
     updated_at: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from services.channels.github.api import API, PER_PAGE, Account, Comment
-from services.channels.github.markers import mark_of, unmarked
+from services.channels.github.markers import unmarked
 from services.channels.github.mentions import BOT
 from services.channels.github.target import Target
 from services.channels.github.within import Within
@@ -17,28 +17,18 @@ _REVIEW_PAGES = 3
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wrote, cut to `TEXT_LIMIT` characters; `login` is empty for a deleted account.
-
-    `is_marked`: it ends with a mark such as ours do.
-    """
+    """What somebody wrote, cut to `TEXT_LIMIT` characters; `login` is empty for a deleted account."""
 
     id: int
     login: str
     text: str
     is_bot: bool = False
     is_cut: bool = False
-    is_marked: bool = False
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
-    """An issue or pull request: `opening` is its text, `comments` the last ones, oldest first.
+    """The last `comments` on an issue or pull request, oldest first. `is_whole`: there are no others."""
 
-    `is_whole`: nothing was said between the two.
-    """
-
-    title: str
-    url: str
-    opening: Words
     comments: tuple[Words, ...]
     is_whole: bool
 
@@ -57,9 +47,6 @@ def thread_before(
     )
     before = [each for each in found if (not said or each.id < said) and _is_as_of(each, as_of_s)]
     return Thread(
-        title=issue.title,
-        url=issue.html_url,
-        opening=_words(issue.number, issue.user, issue.body),
         comments=tuple(_words(each.id, each.user, each.body) for each in before[-most:]),
         is_whole=is_all and len(before) <= most,
     )
@@ -95,5 +82,4 @@ def _words(id: int, user: Account | None, body: str | None) -> Words:
         text=text[:TEXT_LIMIT],
         is_bot=user is not None and (user.type == "Bot" or user.login.endswith(BOT)),
         is_cut=len(text) > TEXT_LIMIT,
-        is_marked=mark_of(body or "") is not None,
     )

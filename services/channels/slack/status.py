@@ -1,7 +1,7 @@
 """That somebody is at work, shown where people look: in the thread while a turn runs, gone when it ends.
 
 Three ways, the first that the workspace knows: the status of an agent's session, that of an assistant's thread, a
-reaction on the message that is answered. Showing and clearing may be repeated, from any process.
+reaction on the message that is answered. Showing and ending may be repeated, from any process.
 """
 
 from __future__ import annotations
@@ -64,18 +64,6 @@ class WorkingStatus:
                 if way == "reaction" or not self._may_go_on(way, error):
                     raise
         raise AssertionError("a reaction is tried last")
-
-    def clear(
-        self,
-        address: SlackAddress,
-        ts: str,
-        sending: Sending,
-        *,
-        way: Way,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        """Take back what `show` did by `way`; done too when it is gone already. Raises: DeliveryError."""
-        _CLEAR[way](self._client.attempt(sending, timeout_s), address, ts)
 
     def end(self, address: SlackAddress, ts: str, sending: Sending, *, timeout_s: float = TIMEOUT_S) -> None:
         """Take back what `show` did in whichever process, by the way it would go. Raises: DeliveryError."""

@@ -33,7 +33,7 @@ def test_an_agents_session_is_at_work_and_then_is_not(
     way = status.show(place, asked.ts, FakeSending())
     assert (way, slack.workspace.statuses[key]) == ("session", "processing")
 
-    status.clear(place, asked.ts, FakeSending(), way=way)
+    status.end(place, asked.ts, FakeSending())
     assert slack.workspace.statuses[key] == "active"
 
 
@@ -46,7 +46,7 @@ def test_without_sessions_an_assistants_thread_is(
     way = status.show(place, asked.ts, FakeSending())
     assert (way, slack.workspace.assistant_statuses[key]) == ("assistant", WORKING)
 
-    status.clear(place, asked.ts, FakeSending(), way=way)
+    status.end(place, asked.ts, FakeSending())
     assert slack.workspace.assistant_statuses[key] == ""
 
 
@@ -58,18 +58,18 @@ def test_where_neither_is_there_a_reaction_says_it(
     way = status.show(address_of(asked), asked.ts, FakeSending())
     assert (way, asked.reactions) == ("reaction", {"eyes": {BOT_USER}})
 
-    status.clear(address_of(asked), asked.ts, FakeSending(), way=way)
+    status.end(address_of(asked), asked.ts, FakeSending())
     assert asked.reactions == {"eyes": set()}
 
 
-def test_showing_and_clearing_may_be_repeated(
+def test_showing_and_ending_may_be_repeated(
     slack: SlackServer, status: WorkingStatus, asked: Message
 ) -> None:
     slack.unavailable |= {SESSION, ASSISTANT}
     for _ in range(2):
         status.show(address_of(asked), asked.ts, FakeSending())
     for _ in range(2):
-        status.clear(address_of(asked), asked.ts, FakeSending(), way="reaction")
+        status.end(address_of(asked), asked.ts, FakeSending())
 
     assert asked.reactions == {"eyes": set()}
 
@@ -125,4 +125,4 @@ def test_a_message_that_was_deleted_shows_no_reaction_any_more(
     slack.workspace.delete(asked)
 
     status.show(address_of(asked), asked.ts, FakeSending())
-    status.clear(address_of(asked), asked.ts, FakeSending(), way="reaction")
+    status.end(address_of(asked), asked.ts, FakeSending())

@@ -5,6 +5,7 @@ The address that takes the answer and Slack's old verification token are cut out
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from typing import TypeVar
@@ -118,7 +119,8 @@ class _Pressed(msgspec.Struct, frozen=True):
 def _slash(command: Command) -> Given:
     word, _, rest = command.text.strip().partition(" ")
     word = word.lower().removeprefix("!") or "help"
-    link = _link.match(rest.strip())
+    # Slack escapes what stands in a command, links too.
+    link = _link.match(html.unescape(rest).strip())
     session, is_elsewhere = StreamId(""), False
     if link is not None:
         thread_ts = link[4] or f"{link[2]}.{link[3]}"

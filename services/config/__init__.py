@@ -11,6 +11,7 @@ from services.config.schema import (
     SourceConfig,
     json_schema,
 )
+from services.config.triggers import TriggerConfig
 
 __all__ = [
     "AgentConfig",
@@ -20,6 +21,7 @@ __all__ = [
     "Retention",
     "RouteConfig",
     "SourceConfig",
+    "TriggerConfig",
     "json_schema",
     "load_config",
 ]

@@ -24,7 +24,9 @@ def contradictions(document: Mapping[str, object]) -> Iterator[Problem]:
     yield from _double_prompts(document.get("agents"))
     yield from _impossible_times(document.get("limits"))
     yield from _double_attachments(document.get("processors"))
-    yield from _unknown_agents(document.get("routes"), document.get("agents"))
+    for table in ("routes", "triggers"):
+        yield from _unknown_agents(table, document.get(table), document.get("agents"))
+    yield from _double_triggers(document.get("triggers"))
     yield from _unknown_sources(document.get("routes"), document.get("sources"))
     yield from _unknown_events(document.get("routes"))
 
@@ -48,12 +50,21 @@ def _impossible_times(limits: object) -> Iterator[Problem]:
             yield Problem(("limits", key), f"must not be {wrong} ({high if key == shorter else low})")
 
 
-def _unknown_agents(routes: object, agents: object) -> Iterator[Problem]:
+def _unknown_agents(key: str, tables: object, agents: object) -> Iterator[Problem]:
     known = {"default", *(agents if isinstance(agents, dict) else ())}
-    for index, table in enumerate(routes if isinstance(routes, list) else ()):
+    for index, table in enumerate(tables if isinstance(tables, list) else ()):
         agent = table.get("agent", "default") if isinstance(table, dict) else "default"
         if isinstance(agent, str) and agent not in known:
-            yield Problem(("routes", index, "agent"), f"there is no agent {agent!r}")
+            yield Problem((key, index, "agent"), f"there is no agent {agent!r}")
+
+
+def _double_triggers(triggers: object) -> Iterator[Problem]:
+    seen: list[object] = []
+    for index, table in enumerate(triggers if isinstance(triggers, list) else ()):
+        name = table.get("id") if isinstance(table, dict) else None
+        if name is not None and name in seen:
+            yield Problem(("triggers", index, "id"), f"{name!r} is there already")
+        seen.append(name)
 
 
 def _unknown_sources(routes: object, sources: object) -> Iterator[Problem]:

@@ -38,6 +38,7 @@ _AGENT_NAME = "an agent's name is up to 64 of a-z, 0-9, _ and -, and starts with
 _SPELLINGS: dict[tuple[str, ...], str] = {
     ("sources", "name"): "a source's name is up to 32 of a-z, 0-9 and -, and starts with a letter",
     ("routes", "session"): "must be up to 200 letters, digits and . _ : - { }",
+    ("triggers", "id"): "must be up to 64 letters, digits, . _ and -, a letter or digit first",
     ("telemetry", "baggage"): "must be up to 64 letters, digits and ! # $ % & ' * + . ^ _ ` | ~ -",
 }
 

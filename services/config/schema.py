@@ -11,9 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     field_serializer,
@@ -21,11 +19,12 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from services.config.table import AgentName, Table
+from services.config.triggers import TriggerConfig
 from services.variables import MODEL_PATTERN, model_of
 
 Policy: TypeAlias = Literal["follow_up", "steer", "collect", "silent"]
 
-AGENT_PATTERN = "[a-z][a-z0-9_-]{0,63}"
 _NAME_PATTERN = "[A-Za-z][A-Za-z0-9_.-]{0,63}"
 
 
@@ -63,7 +62,6 @@ _USD_CAP_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0.001, "maxim
 _PRICE_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1_000_000}
 
 BaggageKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
-AgentName = Annotated[str, Field(pattern=f"^{AGENT_PATTERN}$")]
 Name = Annotated[str, AfterValidator(_name_of), WithJsonSchema(_text(_NAME_PATTERN))]
 ModelName = Annotated[str, AfterValidator(model_of), WithJsonSchema(_text(MODEL_PATTERN))]
 Models = Annotated[tuple[ModelName, ...], Field(min_length=1, strict=False), BeforeValidator(_listed)]
@@ -75,13 +73,7 @@ Words = Annotated[
 ]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class AgentConfig(_Table):
+class AgentConfig(Table):
     """`[agents.<name>]`: who answers."""
 
     system_prompt: str = Field(default="", max_length=262_144)
@@ -126,7 +118,7 @@ class AgentConfig(_Table):
         return round((self.max_usd_per_hour or 0) * 1_000_000)
 
 
-class PriceConfig(_Table):
+class PriceConfig(Table):
     """`[prices."<provider>:<model>"]`: what a model costs, in US dollars per million tokens."""
 
     input: float = Field(ge=0, le=1_000_000)
@@ -142,7 +134,7 @@ class PriceConfig(_Table):
     """Tokens written to the vendor's cache. Absent: as input."""
 
 
-class Limits(_Table):
+class Limits(Table):
     """`[limits]`: bounds of one session, one call and one web process."""
 
     max_prompt_bytes: int = Field(default=262_144, ge=1024, le=1_048_576)
@@ -179,7 +171,7 @@ class Limits(_Table):
     """So long after that it is told that there may be none."""
 
 
-class Retention(_Table):
+class Retention(Table):
     """`[retention]`: how long what is no longer needed is kept."""
 
     idempotency_days: int = Field(default=7, ge=1, le=365)
@@ -189,7 +181,7 @@ class Retention(_Table):
     """How long the record of a settled job is kept."""
 
 
-class TelemetryConfig(_Table):
+class TelemetryConfig(Table):
     """`[telemetry]`: what travels with a trace."""
 
     baggage: Annotated[tuple[BaggageKey, ...], Field(strict=False, max_length=16)] = (
@@ -199,7 +191,7 @@ class TelemetryConfig(_Table):
     """Keys of a caller's W3C baggage that are kept, stored with events and copied to spans. Never secrets."""
 
 
-class Attachment(_Table):
+class Attachment(Table):
     """One of `[[processors]]`: an installed processor and the streams it follows."""
 
     name: Name
@@ -209,7 +201,7 @@ class Attachment(_Table):
     """A pattern of stream ids, with * and ? as in file names."""
 
 
-class RouteConfig(_Table):
+class RouteConfig(Table):
     """One of `[[routes]]`: who answers what comes from a source. The first that fits counts; those that name no
     events take all there are. What none takes goes to the agent `default`, unless a last one says `ignore = true`:
     of Slack mention, direct and reply, of GitHub all but reply and other labels, of other sources everything."""
@@ -258,7 +250,7 @@ class RouteConfig(_Table):
     """Take nothing of this."""
 
 
-class SourceConfig(_Table):
+class SourceConfig(Table):
     """One of `[[sources]]`: who else sends webhooks, signed as Standard Webhooks has it.
 
     Its secret is TURNWRIGHT_SOURCE_<NAME>_SECRET.
@@ -278,7 +270,7 @@ class SourceConfig(_Table):
     """Where in the body the text for the agent is, like data.message. Absent: the whole body."""
 
 
-class Config(_Table):
+class Config(Table):
     """The whole file."""
 
     agents: Mapping[AgentName, AgentConfig] = Field(
@@ -293,6 +285,7 @@ class Config(_Table):
     processors: Annotated[tuple[Attachment, ...], Field(strict=False)] = ()
     routes: Annotated[tuple[RouteConfig, ...], Field(strict=False, max_length=200)] = ()
     sources: Annotated[tuple[SourceConfig, ...], Field(strict=False, max_length=50)] = ()
+    triggers: Annotated[tuple[TriggerConfig, ...], Field(strict=False, max_length=1000)] = ()
 
     @field_serializer("agents")
     def _plain(self, agents: Mapping[str, AgentConfig]) -> dict[str, AgentConfig]:

@@ -35,10 +35,13 @@ from services.processors.attaching import Attacher
 from services.processors.breaker import Breaker
 from services.processors.lineage import Lineage
 from services.processors.registry import ProcessorRegistry
+from services.schedule.outcomes import Outcomes
+from services.schedule.processor import Schedule
+from services.sessions.declared import Declared
 from services.sessions.facade import Sessions
 from services.settings import Settings, store_addresses
 from services.streams.admission import Guard, admit, await_store, inspect_store, is_accepting
-from services.streams.keys import Keys
+from services.streams.keys import INBOUND, SCHEDULE, Keys
 from services.streams.log import Log
 from services.streams.store import Store
 from services.tokens import Tokens
@@ -106,8 +109,8 @@ class Engine:
             [self.agent, breaker, Lineage(), Replies()],
             plugins.processors,
             patterns_of(self.config),
-            inbound=[Router(self.sources)],
-            on_demand=[(self._obligations(), Obligations.begins)],
+            apart={INBOUND: [Router(self.sources)], SCHEDULE: [Schedule()]},
+            on_demand=[(self._obligations(), Obligations.begins), (Outcomes(), Outcomes.begins)],
         )
 
     def _agent_config(self, name: str) -> AgentConfig:
@@ -227,6 +230,20 @@ def attacher_of(engine: Engine) -> Attacher:
         engine.log,
         engine.registry,
         failed=lambda error: engine.logger.warning("attaching_failed", error=type(error).__name__),
+    )
+
+
+def declared_of(engine: Engine) -> Declared:
+    """Brings the declared triggers into the store; run by workers and beat."""
+    return Declared(
+        engine.sessions().triggers,
+        engine.config.triggers,
+        changed=lambda trigger, change: engine.logger.info(
+            "trigger_declared", trigger=trigger, change=change
+        ),
+        failed=lambda trigger, error: engine.logger.warning(
+            "trigger_not_declared", trigger=trigger, error=type(error).__name__
+        ),
     )
 
 

@@ -34,6 +34,8 @@ INBOUND_POINTS = (
     "route.claimed",
     "route.appended",
 )
+# On the way of a tick to its session.
+SCHEDULE_POINTS = ("tick.claimed", "tick.appended")
 
 
 class Faults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from services.channels.ends import Ends
 from services.channels.registry import channels_of, signs_of
 from services.channels.shown import Shown
 from services.channels.working import Working
-from services.engine import STORE_WAIT_S, Engine, relay_of
+from services.engine import STORE_WAIT_S, Engine, declared_of, relay_of
 from services.errors import TurnwrightError
 from services.foundation import Foundation
 from services.inbound.commands import Commands
@@ -34,7 +34,9 @@ from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer, Committed, Held
-from services.streams.keys import INBOUND, KINDS
+from services.schedule.dispatch import Dispatch, Nowhere
+from services.schedule.trimming import Trimming
+from services.streams.keys import INBOUND, KINDS, SCHEDULE
 from services.tools.jobs import ToolJobs
 from services.tools.spans import ToolSpans
 
@@ -88,7 +90,11 @@ class WorkerEngine(Engine):
         self._observer = Observer(self.telemetry.tracer, self.telemetry.counters)
         self._ends = Ends(Shown(self.store, self.keys), gave_up=self._sign_left)
         self._working = self._working_in_threads()
+        self._trimming = Trimming(
+            self.log, failed=lambda error: self.logger.warning("not_trimmed", error=type(error).__name__)
+        )
         self._reconciler = self._reconciler_of_github()
+        self._declared = declared_of(self)
         self.llm = self._llm()
         self.worker = self._worker(incarnation)
         self.watchdog = Watchdog(
@@ -169,6 +175,7 @@ class WorkerEngine(Engine):
 
     def _committed(self, done: Committed) -> None:
         self._observer.committed(done)
+        self._trimming.committed(done)
         if self._working is not None:
             self._working.committed(done)
 
@@ -200,7 +207,17 @@ class WorkerEngine(Engine):
             faults=self.faults,
             spans=self._spans,
         )
-        return ByStream(inward, outward)
+        due = Dispatch(
+            self.log,
+            self.config.agents,
+            Nowhere(),
+            self.running,
+            terms=terms,
+            may_start=self._may_start,
+            faults=self.faults,
+            spans=self._spans,
+        )
+        return ByStream({INBOUND: inward, SCHEDULE: due}, outward)
 
     def _may_start(self) -> bool:
         return self.lease.remaining_s() > 0
@@ -228,6 +245,7 @@ class WorkerEngine(Engine):
         self.relay.start()
         self.watchdog.start()
         self.orphans.start()
+        self._declared.start()
         if self._working is not None:
             self._working.start()
         if self._reconciler is not None:
@@ -235,6 +253,7 @@ class WorkerEngine(Engine):
 
     def stop(self) -> None:
         """Everything that ran here has ended or is found by others."""
+        self._declared.stop()
         if self._reconciler is not None:
             self._reconciler.stop()
         if self._working is not None:
@@ -254,9 +273,10 @@ class WorkerEngine(Engine):
 
 
 class ByStream:
-    """Deliveries go both ways: what an inbound stream owes goes into sessions, what a session owes out of it."""
+    """Deliveries go both ways: what the streams that begin with a key of `inward` owe goes into sessions, what a
+    session owes out of it."""
 
-    def __init__(self, inward: Runner, outward: Runner) -> None:
+    def __init__(self, inward: Mapping[str, Runner], outward: Runner) -> None:
         self._inward, self._outward = inward, outward
 
     def effect(self, held: Held) -> str:
@@ -268,7 +288,9 @@ class ByStream:
         return self._of(held).run(held, claim)
 
     def _of(self, held: Held) -> Runner:
-        return self._inward if held.stream.startswith(INBOUND) else self._outward
+        return next(
+            (each for prefix, each in self._inward.items() if held.stream.startswith(prefix)), self._outward
+        )
 
 
 class LogReporter:

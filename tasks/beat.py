@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from celery.beat import Scheduler
 
-from services.engine import Engine, attacher_of, relay_of
+from services.engine import Engine, attacher_of, declared_of, relay_of
 from services.errors import TurnwrightError
 from services.foundation import Foundation
 from services.settings import load_settings
@@ -28,11 +28,13 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
         self._engine = Engine(Foundation(settings, telemetry=telemetry), hints)
         self._relay = relay_of(self._engine)
         self._attacher = attacher_of(self._engine)
+        self._declared = declared_of(self._engine)
         # One of all roles tells of the store: with several beats each says the same.
         telemetry.watch(self._engine.metrics(version("turnwright")).gauges)
         self._engine.totals.start()
         self._engine.wake.start()
         self._attacher.start()
+        self._declared.start()
 
     def tick(self, *args: object, **kwargs: object) -> float:
         """One round; seconds until the next."""
@@ -45,6 +47,7 @@ class RelayScheduler(Scheduler):  # type: ignore[misc]  # Celery publishes no ty
     def close(self) -> None:
         """Beat ends."""
         self._attacher.stop()
+        self._declared.stop()
         self._engine.wake.stop()
         self._engine.totals.stop()
         self._engine.store.close()

@@ -11,6 +11,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from services.inbound.capture import Capture
+from services.schedule.names import TRIGGER_ID
 from services.sessions.facade import Sessions
 from services.sessions.inbound_values import DELIVERY_ID
 from services.sessions.outbox import ENTRY_ID
@@ -33,6 +34,7 @@ from web.proxies import TrustedProxies
 from web.runs import runs_blueprint
 from web.sessions import controls_blueprint, sessions_blueprint
 from web.spool import spool_blueprint
+from web.triggers import triggers_blueprint
 from web.webhooks import webhooks_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])  # as Flask types its functions
@@ -88,6 +90,7 @@ def create_app(
         "delivery": _Delivery,
         "slack": _SlackPath,
         "source": _Source,
+        "trigger": _Trigger,
     }
     live = LiveRequests(limits.live_requests, heartbeat_s=limits.heartbeat_s, is_stopping=is_stopping)
     problems.register(app)
@@ -121,6 +124,7 @@ def _serve(app: Flask, sessions: Later[Sessions], live: LiveRequests, *, longest
     app.register_blueprint(obligations_blueprint(lambda: sessions().obligations))
     app.register_blueprint(runs_blueprint(lambda: sessions().runs))
     app.register_blueprint(inbound_blueprint(lambda: sessions().inbound, lambda: sessions().reconciling))
+    app.register_blueprint(triggers_blueprint(lambda: sessions().triggers, lambda: sessions().ticks))
 
 
 class _App(Flask):
@@ -162,6 +166,10 @@ class _SlackPath(BaseConverter):
 
 class _Source(BaseConverter):
     regex = "[a-z][a-z0-9-]{0,31}"
+
+
+class _Trigger(BaseConverter):
+    regex = TRIGGER_ID
 
 
 class _Processor(BaseConverter):

@@ -9,7 +9,7 @@ import msgspec
 from flask import Blueprint, Response, current_app
 
 from services.errors import StoreAway, TurnwrightError
-from services.streams.vocabulary import SHAPES
+from services.streams.event_types import SHAPES
 from web.bodies import reply
 from web.openapi import openapi_document
 from web.operations import Operation, documented

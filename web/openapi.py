@@ -25,6 +25,7 @@ _PATTERNS = {
     "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
     "delivery": {"type": "string", "pattern": "^inbound:[A-Za-z0-9._:-]{1,192}@[1-9][0-9]{0,14}$"},
     "source": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
+    "trigger": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
     "slack": {"type": "string", "enum": ["events", "interactions", "commands"]},
     "refused": {"type": "string", "pattern": f"^(all|{REFUSED_ID})$"},
     "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},

@@ -9,9 +9,11 @@ import msgspec
 from services.channels.http.targets import URL_LIMIT
 from services.sessions.inbound_values import DeliveryState
 from services.sessions.outbox import ENTRY_ID
+from services.sessions.trigger_values import TickState
 from services.sessions.values import SESSION_ID, OutboxState, Status
 from services.spool.refused import REFUSED_ID
 from services.streams.payload import Policy
+from services.streams.schedule_events import CATCH_UP_S, MOST_CATCH_UP_S, Misfire, Overlap, Sessions
 
 SessionName = Annotated[str, msgspec.Meta(pattern=f"^{SESSION_ID}$")]
 EntryName = Annotated[str, msgspec.Meta(pattern=f"^{ENTRY_ID}$")]
@@ -19,6 +21,7 @@ RefusedName = Annotated[str, msgspec.Meta(pattern=f"^{REFUSED_ID}$")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+CatchUp = Annotated[int, msgspec.Meta(ge=60, le=MOST_CATCH_UP_S)]
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_LIMIT)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -84,6 +87,54 @@ class OutboxQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     session: SessionName | None = None
     cursor: EntryName | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class TriggerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a trigger does: at every due time of `cron` in the time zone `tz`, or once `at` a time, `agent` is told
+    `prompt`.
+
+    `at` is epoch milliseconds, or a time such as 2026-12-24T18:00 (of `tz` where it names no offset). A session for
+    `each` due time, or `one` for all. `answer_in` is a Slack channel or a GitHub issue. `misfire` is what becomes of
+    due times that were missed while nothing ran, `catch_up_s` back at most; `overlap` of one that comes before the
+    one before it is answered.
+    """
+
+    prompt: Text
+    agent: Short = "default"
+    cron: Short | None = None
+    at: int | Short | None = None
+    tz: Short = "UTC"
+    session: Sessions = "each"
+    answer_in: Annotated[str, msgspec.Meta(min_length=1, max_length=300)] | None = None
+    misfire: Misfire = "latest"
+    catch_up_s: CatchUp = CATCH_UP_S
+    overlap: Overlap = "queue"
+    paused: bool = False
+
+
+class TriggersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of the triggers, by their id."""
+
+    cursor: Short | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+
+class TicksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which ticks of a trigger: in one state, due since `since` (epoch ms; absent: a day ago), before `cursor`."""
+
+    state: TickState | None = None
+    since: Offset | None = None
+    cursor: Offset | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class PreviewQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The expression, its zone, and the next `count` times after `after` (epoch ms; absent: now)."""
+
+    expr: Short
+    tz: Short = "UTC"
+    after: Offset | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
 
 
 class InboundQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "processors": ("deploy.cli.processors", "List processors, or those of a session."),
     "outbox": ("deploy.cli.outbox", "List undelivered replies; send one again."),
     "inbound": ("deploy.cli.inbound", "List received webhooks and what became of each."),
+    "triggers": ("deploy.cli.triggers", "List triggers, define them, explain what became of each tick."),
     "spool": ("deploy.cli.spool", "Say what waits on a host for the store; retry what that refused."),
     "audit": ("deploy.cli.audit", "List whatever has not come to an end."),
     "config": ("deploy.cli.config", "Check the configuration or show its schema."),

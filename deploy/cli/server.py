@@ -92,6 +92,14 @@ class Server:
         """
         return self._parse(self._insist("POST", path, body=msgspec.json.encode(body), headers=headers), shape)
 
+    def put(self, path: str, shape: type[T], body: object) -> tuple[T, bytes]:
+        """PUT `body` to `path`. Raises: Failed."""
+        return self._parse(self._insist("PUT", path, body=msgspec.json.encode(body)), shape)
+
+    def delete(self, path: str, shape: type[T]) -> tuple[T, bytes]:
+        """DELETE `path`. Raises: Failed."""
+        return self._parse(self._insist("DELETE", path), shape)
+
     @contextmanager
     def stream(self, path: str, *, after: int) -> Iterator[Iterator[str]]:
         """The lines of a live stream that goes on after offset `after`. Raises: Failed, Lost."""

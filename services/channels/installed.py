@@ -16,7 +16,7 @@ from services.errors import ConfigurationError
 
 GROUP = CHANNELS
 # Ours, or what our sessions and streams begin with.
-RESERVED = frozenset({"slack", "github", "http", "prompt", "app", "in", "inbound", "trigger"})
+RESERVED = frozenset({"slack", "github", "http", "prompt", "app", "in", "inbound", "trigger", "schedule"})
 # Between the end of an attempt and when whoever does not heed it is left behind.
 GRACE_S = 2.0
 BUSY_S = 60.0

@@ -25,6 +25,7 @@ from services.jobs.outcome import Again, Result, Settled
 from services.jobs.recovery import DEATHS
 from services.jobs.running import Running
 from services.jobs.traces import RunSpans
+from services.outbox.again import again
 from services.outbox.attempt import TIMEOUT, Attempt
 from services.outbox.backoff import delay_ms
 from services.outbox.deliveries import Terms
@@ -45,7 +46,6 @@ PAGE = 40
 ATTEMPTS = 30
 # So often is tried to tell of the end of one that failed, before it ends untold.
 TELLS = 5
-PAUSED_S = 5.0
 # What a session begins with stands behind its creation.
 FIRST = 2
 
@@ -242,22 +242,9 @@ def _is_used_up(claim: Claim, more: int = 0) -> bool:
 
 
 def _again(error: StreamPaused | NotYet | Overloaded | DeliveryError, claim: Claim, *, stopped: str) -> Again:
-    """What is to be waited for. Only what somebody else has to mend costs an attempt.
-
-    `stopped` says why the attempt was stopped: who answers too slowly has to mend that.
-    """
-    match error:
-        case StreamPaused():
-            return Again(error="paused", delay_ms=int(PAUSED_S * 1000), waits=True)
-        case Overloaded():
-            return Again(error=error.reason, delay_ms=int(error.retry_after_s * 1000), waits=True)
-        case NotYet():
-            return Again(error=error.reason, delay_ms=delay_ms(claim.charged, error.delay_s))
-        case DeliveryError():
-            is_ours = error.kind == "cancelled" and stopped != TIMEOUT
-            code = TIMEOUT if stopped == TIMEOUT else error.code or error.kind
-            wait_ms = 0 if is_ours else delay_ms(claim.charged, error.retry_after_s)
-            return Again(error=code, delay_ms=wait_ms, free=is_ours, waits=error.is_limit)
+    if isinstance(error, NotYet):
+        return Again(error=error.reason, delay_ms=delay_ms(claim.charged, error.delay_s))
+    return again(error, claim, stopped=stopped)
 
 
 def _queued(events: Iterator[Event], job: JobId) -> tuple[Event, InboundQueued]:

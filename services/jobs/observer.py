@@ -41,6 +41,10 @@ class Observer:
                     self._settled(done, one)
                 case "inbound.settled":
                     self._counters.add("turnwright_inbound_settled_total", _read(one, InboundSettled).state)
+                case "tick.dispatched" | "tick.burned" | "tick.skipped" | "tick.expired":
+                    self._counters.add("turnwright_ticks_total", one.type.removeprefix("tick."))
+                case "ticks.skipped" | "ticks.expired":
+                    self._counters.add("turnwright_ticks_total", one.type.removeprefix("ticks."))
                 case "reply.delivered" | "reply.uncertain" | "reply.failed":
                     self._counters.add("turnwright_deliveries_total", one.type.removeprefix("reply."))
 

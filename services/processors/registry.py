@@ -5,13 +5,13 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 
 from services.errors import ConfigurationError
 from services.processors.contract import Contract, Processor
 from services.processors.rows import Row
 from services.processors.unit import AnyProcessor
 from services.streams.event import Event, StreamId
-from services.streams.keys import INBOUND
 
 GROUP = "turnwright.processors"
 
@@ -41,8 +41,8 @@ def installed(points: Sequence[EntryPoint] | None = None) -> dict[str, AnyProces
 
 
 class ProcessorRegistry:
-    """`builtin` run on every session, `inbound` on every inbound stream; `plugins` where `patterns` (name, stream
-    pattern) or an event say so.
+    """`builtin` run on every session, those of `apart` on the streams that begin with a key of it, and nowhere else;
+    `plugins` where `patterns` (name, stream pattern) or an event say so.
 
     `on_demand` are built in too, and run on a session from the first event on that has work for them: what few
     sessions need is planned for in no other.
@@ -54,10 +54,10 @@ class ProcessorRegistry:
         plugins: Mapping[str, AnyProcessor] | None = None,
         patterns: Sequence[tuple[str, str]] = (),
         *,
-        inbound: Sequence[AnyProcessor] = (),
+        apart: Mapping[str, Sequence[AnyProcessor]] = {},
         on_demand: Sequence[tuple[AnyProcessor, Callable[[Event], bool]]] = (),
     ) -> None:
-        self._builtin, self._inbound = tuple(builtin), tuple(inbound)
+        self._builtin, self._apart = tuple(builtin), dict(apart)
         self._on_demand = {p.contract.name: p for p, _ in on_demand}
         self._begins = {p.contract.name: begins for p, begins in on_demand}
         self._plugins = dict(plugins or {})
@@ -70,7 +70,8 @@ class ProcessorRegistry:
         self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()
     ) -> list[AnyProcessor]:
         """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
-        chosen = list(self._inbound if stream.startswith(INBOUND) else self._builtin)
+        kind = next((prefix for prefix in self._apart if stream.startswith(prefix)), None)
+        chosen = list(self._builtin if kind is None else self._apart[kind])
         chosen += [p for name, p in self._on_demand.items() if name in rows or name in attached]
         names = {p.contract.name for p in chosen}
         for name, plugin in self._plugins.items():
@@ -89,7 +90,7 @@ class ProcessorRegistry:
 
     def are_builtin(self, processors: Sequence[AnyProcessor]) -> bool:
         """Whether all of `processors` are this project's own."""
-        own = (*self._builtin, *self._inbound, *self._on_demand.values())
+        own = self._own()
         return all(p in own for p in processors)
 
     def matches(self, name: str, stream: StreamId) -> bool:
@@ -98,10 +99,12 @@ class ProcessorRegistry:
 
     def all(self) -> dict[str, AnyProcessor]:
         """Every processor this process can run, by name."""
-        own = (*self._builtin, *self._inbound, *self._on_demand.values())
-        return {p.contract.name: p for p in own} | self._plugins
+        return {p.contract.name: p for p in self._own()} | self._plugins
 
     @property
     def patterns(self) -> tuple[tuple[str, str], ...]:
         """(name, stream pattern) as configured."""
         return self._patterns
+
+    def _own(self) -> Sequence[AnyProcessor]:
+        return (*self._builtin, *chain.from_iterable(self._apart.values()), *self._on_demand.values())

@@ -13,7 +13,7 @@ from services.outbox.owing import Owing, Waiting, reduce
 from services.sessions.scans import place_of, recent
 from services.sessions.values import Value
 from services.streams.event import StreamId
-from services.streams.keys import INBOUND
+from services.streams.keys import is_session
 from services.streams.log import Log
 from services.streams.store import translated
 from services.streams.vocabulary import InputReceived
@@ -63,7 +63,7 @@ class Obligations:
         found: list[Obligation] = []
         for _ in range(LOOKED_AT // _CHUNK):
             page = recent(self._log, place, _CHUNK)
-            sessions = [stream for stream, _ in page if not stream.startswith(INBOUND)]
+            sessions = [stream for stream, _ in page if is_session(stream)]
             for stream in self._owing(sessions):
                 found += self._of(stream)
             if len(page) < _CHUNK:

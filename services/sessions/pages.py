@@ -21,7 +21,7 @@ from services.sessions.values import (
     Why,
 )
 from services.streams.event import Event, Offset, StreamId
-from services.streams.keys import INBOUND
+from services.streams.keys import is_session
 from services.streams.log import Log
 from services.streams.tail import Tail
 from services.streams.vocabulary import StreamCreated
@@ -137,7 +137,7 @@ class Pages:
     def _line(self, stream: StreamId, updated_at: int, wanted: Filter) -> SessionLine | None:
         source = stream.partition(":")[0]
         # What came in as it came is no session, unless it is asked for.
-        if stream.startswith(INBOUND) and wanted.source is None:
+        if not is_session(stream) and wanted.source is None:
             return None
         if wanted.source not in (None, source) or (wanted.q or "") not in stream:
             return None

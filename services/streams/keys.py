@@ -19,6 +19,8 @@ KINDS: tuple[Kind, ...] = ("advance", "llm", "tool", "deliver", "tick")
 JobKind = Literal["llm", "tool", "deliver"]
 # What came from outside, as it came: the streams of channels and other senders.
 INBOUND = "inbound:"
+# Triggers, with what became of each of their due times.
+SCHEDULE = "schedule:"
 JOB_KINDS: tuple[JobKind, ...] = ("llm", "tool", "deliver")
 
 
@@ -115,6 +117,10 @@ class Keys(msgspec.Struct, frozen=True):
         """Sorted set `stream@offset`: deliveries of inbound streams, scored by when they were received."""
         return self._at("ledger", shard)
 
+    def triggers(self, shard: int) -> str:
+        """Sorted set: the streams of triggers, scored by when each was first defined."""
+        return self._at("triggers", shard)
+
     def recent(self, shard: int) -> str:
         """Sorted set: stream -> last append."""
         return self._at("recent", shard)
@@ -178,10 +184,15 @@ def _shard(id: str, shards: int) -> int:
 
 
 def family_of(kind: JobKind, id: str) -> str:
-    """What the types of a job's events begin with. What an inbound stream delivers goes into sessions."""
+    """What the types of a job's events begin with. What inbound streams and triggers deliver goes into sessions."""
     if kind == "deliver":
-        return "inbound" if id.startswith(INBOUND) else "reply"
+        return "inbound" if id.startswith(INBOUND) else "tick" if id.startswith(SCHEDULE) else "reply"
     return kind
+
+
+def is_session(stream: str) -> bool:
+    """Whether people talk in a stream: what comes from outside or is due is kept in others."""
+    return not stream.startswith((INBOUND, SCHEDULE))
 
 
 def is_job(id: str) -> bool:

@@ -320,6 +320,11 @@ class Log:
         found = self.read(stream, after=offset - 1, limit=1)
         return found[0] if found and found[0].offset == offset else None
 
+    def trim(self, stream: StreamId, *, before: Offset) -> int:
+        """Let go of the events before an offset, for good; how many those were. Raises: Unavailable."""
+        with translated():
+            return self.store.client.xtrim(self.keys.log(stream), minid=f"{before}-0", approximate=False)
+
     def head(self, stream: StreamId) -> Offset:
         """The last offset; 0 when the stream does not exist."""
         return self.load(stream, limit=0).head

@@ -1,22 +1,13 @@
-"""Every event type of Turnwright with the shape of its payload, in one place.
+"""The shapes of what happens in sessions: inputs, turns, requests, tools and replies.
 
-Names are past tense and dotted. A shape only ever gains fields with defaults; readers ignore what
-they do not know. `SHAPES` is what `GET /api/event-types` publishes.
+A shape only ever gains fields with defaults; readers ignore what they do not know.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from services.streams.inbound_events import InboundQueued, InboundReceived, InboundSettled
 from services.streams.payload import Payload, Policy
-from services.streams.thread_events import (
-    HistoryForgotten,
-    NoteRequested,
-    ObligationNoted,
-    ObligationOpened,
-    ObligationSettled,
-)
 
 TurnOutcome = Literal["answered", "failed", "cancelled", "superseded", "limited"]
 
@@ -54,7 +45,8 @@ class InputReceived(Payload, frozen=True):
 
     `callback` is an address the answer is also delivered to; it may hold a secret of its owner. `reply_to` is the
     thread it came from and is answered in, `<channel>:…`; `permission` what its author may do there, `message` the
-    channel's own name of what was said. `is_bot`: a program said it.
+    channel's own name of what was said. `is_bot`: a program said it. `tick` is what said it because it was due,
+    `<trigger>@<tick>`.
     """
 
     text: str
@@ -67,6 +59,7 @@ class InputReceived(Payload, frozen=True):
     permission: str = ""
     message: str = ""
     is_bot: bool = False
+    tick: str = ""
 
 
 class InputReplaced(Payload, frozen=True):
@@ -120,7 +113,7 @@ class LLMRequested(Payload, frozen=True):
 
 
 class JobStarted(Payload, frozen=True):
-    """`llm.started` and the same of `tool`, `reply` and `inbound`: `attempt` of `job` runs in `incarnation`."""
+    """`llm.started` and the same of `tool`, `reply`, `inbound` and `tick`: `attempt` of `job` runs in `incarnation`."""
 
     job: str
     attempt: int
@@ -179,7 +172,7 @@ class AttemptFacts(Payload, frozen=True):
 
 
 class AttemptEnded(AttemptFacts, frozen=True, kw_only=True):
-    """`llm.attempt_failed` and the same of `tool`, `reply` and `inbound`: not the end; due again at `retry_at`.
+    """`llm.attempt_failed` and the same of `tool`, `reply`, `inbound` and `tick`: not the end; due again at `retry_at`.
 
     `free` attempts cost nothing of the budget. `model` was asked, as it is configured; `retry_after_ms` is what
     its vendor wished for, from this event on. Times in epoch milliseconds.
@@ -337,49 +330,3 @@ class ProcessorUnparked(Payload, frozen=True):
 
     name: str
     by: str = "operator"
-
-
-SHAPES: dict[str, type[Payload]] = {
-    "stream.created": StreamCreated,
-    "stream.child_created": ChildCreated,
-    "stream.paused": StreamPaused,
-    "stream.resumed": StreamResumed,
-    "input.received": InputReceived,
-    "input.replaced": InputReplaced,
-    "input.withdrawn": InputWithdrawn,
-    "turn.cancel_requested": CancelRequested,
-    "turn.started": TurnStarted,
-    "llm.requested": LLMRequested,
-    "llm.started": JobStarted,
-    "llm.attempt_failed": AttemptEnded,
-    "llm.cancel_requested": LLMCancelRequested,
-    "llm.settled": LLMSettled,
-    "history.windowed": HistoryWindowed,
-    "history.forgotten": HistoryForgotten,
-    "tool.requested": ToolRequested,
-    "tool.started": JobStarted,
-    "tool.attempt_failed": AttemptEnded,
-    "tool.settled": ToolSettled,
-    "turn.settled": TurnSettled,
-    "reply.queued": ReplyQueued,
-    "reply.started": JobStarted,
-    "reply.attempt_failed": AttemptEnded,
-    "reply.delivered": ReplySettled,
-    "reply.uncertain": ReplySettled,
-    "reply.failed": ReplySettled,
-    "reply.replay_requested": ReplayRequested,
-    "reply.discard_requested": DiscardRequested,
-    "reply.note_requested": NoteRequested,
-    "obligation.opened": ObligationOpened,
-    "obligation.noted": ObligationNoted,
-    "obligation.settled": ObligationSettled,
-    "inbound.received": InboundReceived,
-    "inbound.queued": InboundQueued,
-    "inbound.started": JobStarted,
-    "inbound.attempt_failed": AttemptEnded,
-    "inbound.settled": InboundSettled,
-    "processor.attached": ProcessorAttached,
-    "processor.faulted": ProcessorFaulted,
-    "processor.resumed": ProcessorUnparked,
-    "processor.skipped": ProcessorUnparked,
-}

@@ -17,7 +17,9 @@ from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
 from services.processors.contract import EVERYTHING, Contract
 from services.processors.lineage import Lineage
-from services.streams.vocabulary import SHAPES
+from services.schedule.outcomes import Outcomes
+from services.schedule.processor import Schedule
+from services.streams.event_types import SHAPES
 from tests.architecture.sources import LUA, PRODUCT, modules, tree
 
 BUILT_IN = (
@@ -27,6 +29,8 @@ BUILT_IN = (
     Replies.contract,
     Obligations.contract,
     Router.contract,
+    Schedule.contract,
+    Outcomes.contract,
 )
 # What other programs rely on since the first release.
 STABLE = frozenset(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.faults import INBOUND_POINTS, POINTS
+from services.faults import INBOUND_POINTS, POINTS, SCHEDULE_POINTS
 from tests.architecture.sources import PRODUCT, ROOT, TESTS, modules, text, tree
 
 MOST_POSITIONAL = 5
@@ -122,4 +122,4 @@ def test_every_point_where_tests_kill_is_listed_and_every_listed_one_is_there() 
         for path in modules(*PRODUCT)
         for point in re.findall(r'[fF]aults\.at\("([a-z.]+)"\)', text(path))
     }
-    assert used == {*POINTS, *INBOUND_POINTS}
+    assert used == {*POINTS, *INBOUND_POINTS, *SCHEDULE_POINTS}

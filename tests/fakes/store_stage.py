@@ -19,7 +19,7 @@ from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
 from services.streams.commands import Arg
 from services.streams.event import Event, JobId, StreamId
-from services.streams.keys import JobKind, Keys, Kind, stream_of
+from services.streams.keys import INBOUND, SCHEDULE, JobKind, Keys, Kind, stream_of
 from services.streams.log import Log
 from services.streams.store import Reply, Script, Store, read_script
 from services.streams.vocabulary import JobStarted
@@ -113,13 +113,16 @@ class Stage:
         processors: Sequence[AnyProcessor] | None = None,
         on_demand: Sequence[tuple[AnyProcessor, Callable[[Event], bool]]] = (),
         inbound: Sequence[AnyProcessor] = (),
+        schedule: Sequence[AnyProcessor] = (),
         timeout_s: float = 3.0,
     ) -> None:
         self.url, self.keys = url, keys
         self.store = WatchedStore(url, read=read, timeout_s=timeout_s)
         self.log = Log(self.store, keys)
         self.registry = ProcessorRegistry(
-            [Puppet()] if processors is None else processors, on_demand=on_demand, inbound=inbound
+            [Puppet()] if processors is None else processors,
+            on_demand=on_demand,
+            apart={INBOUND: inbound, SCHEDULE: schedule},
         )
         self.due = DueSets(self.store, keys, grace_s=10)
         self.relay = Relay(self.store, keys, self.due, Wake(keys, NoHints(), enabled=False), every_s=1)

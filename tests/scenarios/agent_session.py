@@ -10,7 +10,8 @@ import httpx2
 import msgspec
 
 from services.streams.event import Event
-from services.streams.vocabulary import SHAPES, TurnSettled, TurnStarted
+from services.streams.event_types import SHAPES
+from services.streams.vocabulary import TurnSettled, TurnStarted
 from tests.scenarios.platform import Platform
 from tests.worker.waiting import wait_until
 

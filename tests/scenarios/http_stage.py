@@ -40,7 +40,7 @@ from services.spool.keeping import InLog
 from services.spool.refused import RefusedWebhooks
 from services.spool_settings import SpoolSettings
 from services.streams.event import Event, EventInput, StreamId
-from services.streams.keys import Keys
+from services.streams.keys import INBOUND, Keys
 from services.streams.log import Loaded, Log
 from services.streams.store import Store
 from services.streams.vocabulary import LLMRequested, LLMSettled, Usage
@@ -74,7 +74,7 @@ class Stage:
         registry = ProcessorRegistry(
             [Agent(lambda name: Rules())],
             {p.contract.name: p for p in plugins},
-            inbound=[Router(sources)],
+            apart={INBOUND: [Router(sources)]},
         )
         self.capture = Capture(InLog(lambda: Appender(self.log)), sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from services.streams.event import decode_entry
-from services.streams.vocabulary import SHAPES, InputReceived
+from services.streams.event_types import SHAPES
+from services.streams.vocabulary import InputReceived
 
 RELEASES = sorted((Path(__file__).parents[1] / "fixtures" / "events").glob("*.jsonl"))
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.streams.vocabulary import SHAPES
+from services.streams.event_types import SHAPES
 from tests.unit.web_bare import authorized, bare_app
 from web.openapi import METHODS, openapi_document
 

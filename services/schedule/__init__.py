@@ -1,0 +1,1 @@
+"""Schedules: when triggers are due, what became of each of their ticks, and taking a tick to its session."""

@@ -1,0 +1,213 @@
+"""Taking one tick to its session: the prompt filled in, appended once, its end noted in the trigger's stream.
+
+May run any number of times: what a tick says has a key of its own, and a repeat finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Protocol
+
+import msgspec
+
+from services.channels.contract import DeliveryError, Sending
+from services.cron.template import fill
+from services.cron.times import BadTimes
+from services.errors import Defect, Invalid, Overloaded, StreamPaused
+from services.faults import Faults
+from services.jobs.claims import Claim
+from services.jobs.deadline import Deadlines
+from services.jobs.outcome import Again, Result, Settled
+from services.jobs.recovery import DEATHS
+from services.jobs.running import Running
+from services.jobs.traces import RunSpans
+from services.outbox.again import again
+from services.outbox.attempt import Attempt
+from services.outbox.deliveries import Terms
+from services.processors.advance import Held
+from services.schedule.names import key_of, mark_of, trigger_of
+from services.schedule.state import TriggerState
+from services.streams.event import Event, EventInput, JobId, Offset, StreamId
+from services.streams.log import Log
+from services.streams.near import NearPast, Past, back_from, newest_first
+from services.streams.schedule_events import (
+    Definition,
+    TickEnded,
+    TickQueued,
+    TriggerCondensed,
+    TriggerDefined,
+)
+from services.streams.vocabulary import InputReceived, StreamCreated
+from services.telemetry import conventions as names
+from services.telemetry.tracer import within
+
+PAGE = 40
+ATTEMPTS = 30
+NO_AGENT_S = 30.0
+SOURCE = "trigger"
+
+
+class BadPlace(Exception):
+    """Where a trigger is to be answered does not exist, or can not be reached; `reason` is a safe code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Places(Protocol):
+    """Where triggers are answered."""
+
+    def address(self, answer_in: str, sending: Sending) -> str:
+        """What an input says in `reply_to`. Raises: BadPlace, DeliveryError."""
+
+
+class Nowhere:
+    """An installation without any."""
+
+    def address(self, answer_in: str, sending: Sending) -> str:
+        """See `Places`."""
+        raise BadPlace("no_such_channel")
+
+
+class Burned(Exception):
+    """A tick that can never be done; `reason` is a safe code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Dispatch:
+    """Runs the jobs of triggers, for the `agents` that are configured."""
+
+    def __init__(
+        self,
+        log: Log,
+        agents: Collection[str],
+        places: Places,
+        running: Running,
+        *,
+        terms: Terms,
+        may_start: Callable[[], bool],
+        faults: Faults,
+        spans: RunSpans | None = None,
+    ) -> None:
+        self._log, self._agents, self._places, self._running = log, agents, places, running
+        self._terms, self._may_start = terms, may_start
+        self._faults, self._spans = faults, spans or RunSpans()
+        self._deadlines = Deadlines()
+
+    def effect(self, held: Held) -> str:
+        """Nobody notices a repeat."""
+        return ""
+
+    def run(self, held: Held, claim: Claim) -> Result:
+        """Take the tick on. Raises: Unavailable when the store is gone."""
+        self._faults.at("tick.claimed")
+        past = NearPast(self._log, claim.near)
+        events = newest_first(past, held.stream, before=back_from(claim.began), page=PAGE)
+        due = _due(events, held.id)
+        if claim.expired:
+            return _ended("tick.expired", due, claim.error or "late")
+        if claim.attempt - claim.waits > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
+            return _ended("tick.burned", due, "attempts_exhausted")
+        attempt = self._attempt(claim)
+        self._running.add(held, attempt)
+        try:
+            span = self._spans.begin(
+                f"tick {trigger_of(held.stream)}", held, claim, attributes={names.ROUTED_TO: due.session}
+            )
+            with within(span, held.stream), attempt:
+                offset = self._append(
+                    held.stream, due, _definition(past, held.stream, due.definition), attempt
+                )
+        except Burned as error:
+            return _ended("tick.burned", due, error.reason)
+        except _NoAgent:
+            return Again(error="no_such_agent", delay_ms=int(NO_AGENT_S * 1000), waits=True)
+        except (StreamPaused, Overloaded, DeliveryError) as error:
+            return again(error, claim, stopped=attempt.cancel_reason)
+        finally:
+            self._running.remove(held)
+        self._faults.at("tick.appended")
+        return _ended("tick.dispatched", due, offset=offset)
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        return Attempt(
+            deadlines=self._deadlines,
+            ends=claim.asked + self._terms.lease_s,
+            least_s=0.0,
+            timeout_s=self._terms.timeout_s,
+            may_start=self._may_start,
+        )
+
+    def _append(self, stream: StreamId, due: TickQueued, definition: Definition, sending: Sending) -> Offset:
+        """Where the tick's input is in its session."""
+        if definition.agent not in self._agents:
+            # Whoever has a newer configuration knows it.
+            raise _NoAgent
+        trigger, session = trigger_of(stream), StreamId(due.session)
+        said = InputReceived(
+            text=_text(definition, trigger, due),
+            debounce_ms=0,
+            source=SOURCE,
+            reply_to=self._address(definition, sending),
+            tick=mark_of(trigger, due.tick),
+        )
+        self._check_agent(session, definition.agent)
+        done = self._log.append(
+            session,
+            [EventInput.of("input.received", said, key=key_of(trigger, due.tick))],
+            create=EventInput.of("stream.created", StreamCreated(agent=definition.agent, source=SOURCE)),
+            external=True,
+            existing_wins=True,
+        )
+        return done.offsets[0]
+
+    def _address(self, definition: Definition, sending: Sending) -> str | None:
+        if not definition.answer_in:
+            return None
+        try:
+            return self._places.address(definition.answer_in, sending)
+        except BadPlace as error:
+            raise Burned(error.reason) from None
+
+    def _check_agent(self, session: StreamId, agent: str) -> None:
+        first = self._log.get(session, 1)
+        if first is not None and first.decode(StreamCreated).agent != agent:
+            raise Burned("session_has_another_agent")
+
+
+class _NoAgent(Exception):
+    pass
+
+
+def _due(events: Iterator[Event], job: JobId) -> TickQueued:
+    for event in events:
+        if event.type == "tick.queued" and (found := event.decode(TickQueued)).job == job:
+            return found
+    raise Defect(f"job {job} has no tick")
+
+
+def _definition(past: Past, stream: StreamId, offset: Offset) -> Definition:
+    event = past.get(stream, offset)
+    if event is not None and event.type == "trigger.defined":
+        return event.decode(TriggerDefined).definition
+    if event is not None and event.type == "trigger.condensed":
+        state = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState)
+        if state.definition is not None:
+            return state.definition
+    raise Burned("definition_gone")
+
+
+def _text(definition: Definition, trigger: str, due: TickQueued) -> str:
+    try:
+        return fill(definition.prompt, trigger=trigger, tick=due.tick, due=due.due, tz=definition.tz)
+    except (Invalid, BadTimes):
+        raise Burned("prompt_can_not_be_filled_in") from None
+
+
+def _ended(type: str, due: TickQueued, reason: str = "", *, offset: Offset = 0) -> Settled:
+    ended = TickEnded(tick=due.tick, job=due.job, session=due.session, offset=offset, reason=reason)
+    return Settled((EventInput.of(type, ended),))

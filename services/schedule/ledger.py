@@ -1,0 +1,205 @@
+"""What became of each due time of a trigger: its events, read back, as one row a tick.
+
+Times in a row that were passed over for one reason are one event, and many rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import islice
+from typing import Literal
+
+import msgspec
+
+from services.cron.times import BadTimes, Times
+from services.schedule.names import manual_name, tick_name
+from services.schedule.state import TriggerState
+from services.streams.event import Event, Offset
+from services.streams.schedule_events import (
+    Definition,
+    TickAdmitted,
+    TickEnded,
+    TickQueued,
+    TickSettled,
+    TicksPassed,
+    TriggerCondensed,
+    TriggerDefined,
+)
+from services.streams.vocabulary import AttemptEnded, JobStarted
+
+# Of one range, in what one page asks for.
+MOST = 20_000
+
+RowState = Literal["due", "claimed", "dispatched", "released", "burned", "skipped", "expired"]
+_ENDS: dict[str, RowState] = {
+    "tick.dispatched": "dispatched",
+    "tick.burned": "burned",
+    "tick.skipped": "skipped",
+    "tick.expired": "expired",
+}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One tick. Times in epoch ms, 0 for what has not happened; `reason` is a safe code."""
+
+    tick: str
+    due: int
+    state: RowState
+    reason: str = ""
+    recorded_at: int = 0
+    claimed_at: int = 0
+    dispatched_at: int = 0
+    retry_at: int = 0
+    attempts: int = 0
+    session: str = ""
+    offset: Offset = 0
+    outcome: str = ""
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """Due times in a row, none of which was done. `recorded_at` is 0 where that only shows from the clock."""
+
+    first: int
+    last: int
+    definition: Offset
+    state: RowState
+    reason: str
+    recorded_at: int = 0
+
+
+class Ledger:
+    """Rows by what `events` of a trigger, oldest first, say. `definitions` are those known by their offsets."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.rows: dict[str, Row] = {}
+        self.passed: list[Passed] = []
+        self.definitions: dict[Offset, Definition] = {}
+        for event in events:
+            self.learn(event)
+
+    def learn(self, event: Event) -> None:
+        """Take in one more event."""
+        match event.type:
+            case "trigger.defined":
+                self.definitions[event.offset] = event.decode(TriggerDefined).definition
+            case "trigger.condensed":
+                state = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState)
+                if state.definition is not None:
+                    self.definitions[event.offset] = state.definition
+            case "trigger.fired":
+                tick = manual_name(event.offset)
+                self.rows[tick] = Row(tick=tick, due=event.created_at, state="due")
+            case "tick.queued":
+                self._due(event, event.decode(TickQueued))
+            case "ticks.skipped" | "ticks.expired":
+                self._passed(event, event.decode(TicksPassed))
+            case "tick.admitted":
+                self._change(event.decode(TickAdmitted).tick, reason="")
+            case "tick.started" | "tick.attempt_failed":
+                self._tried(event)
+            case "tick.settled":
+                settled = event.decode(TickSettled)
+                self._change(settled.tick, outcome=settled.outcome)
+            case type if type in _ENDS:
+                self._end(event, event.decode(TickEnded), _ENDS[type])
+
+    def newest_first(self, *, since: int, until: int) -> Iterator[Row]:
+        """The rows due from `since` to before `until`. Those of an unknown definition are left out."""
+        rows = sorted(
+            (one for one in self.rows.values() if since <= one.due < until), key=_place, reverse=True
+        )
+        ranges = [self._expanded(one, since, until) for one in self.passed]
+        return merge(rows, *ranges, key=_place, reverse=True)
+
+    def _expanded(self, passed: Passed, since: int, until: int) -> Iterator[Row]:
+        definition = self.definitions.get(passed.definition)
+        first, last = max(passed.first, since), min(passed.last, until - 1)
+        if definition is None or first > last:
+            return
+        for due in _times_back(definition, first, last):
+            yield Row(
+                tick=tick_name(due),
+                due=due,
+                state=passed.state,
+                reason=passed.reason,
+                recorded_at=passed.recorded_at,
+            )
+
+    def _due(self, event: Event, due: TickQueued) -> None:
+        self.rows[due.tick] = Row(
+            tick=due.tick,
+            due=due.due,
+            state="due",
+            reason="waits_for_the_one_before" if due.waits else "",
+            recorded_at=event.created_at,
+            session=due.session,
+        )
+
+    def _passed(self, event: Event, passed: TicksPassed) -> None:
+        one = Passed(
+            first=passed.first,
+            last=passed.last,
+            definition=passed.definition,
+            state="skipped" if event.type == "ticks.skipped" else "expired",
+            reason=passed.reason,
+            recorded_at=event.created_at,
+        )
+        self.passed.append(one)
+
+    def _tried(self, event: Event) -> None:
+        if event.type == "tick.started":
+            started = event.decode(JobStarted)
+            at, tries = event.created_at, started.attempt
+            self._change(_tick(started.job), state="claimed", claimed_at=at, attempts=tries, retry_at=0)
+        else:
+            ended = event.decode(AttemptEnded)
+            self._change(_tick(ended.job), state="released", reason=ended.error, retry_at=ended.retry_at)
+
+    def _end(self, event: Event, ended: TickEnded, state: RowState) -> None:
+        at = event.created_at if state == "dispatched" else 0
+        self._change(
+            ended.tick, state=state, reason=ended.reason, dispatched_at=at, offset=ended.offset, retry_at=0
+        )
+
+    def _change(self, tick: str, **changes: object) -> None:
+        row = self.rows.get(tick)
+        if row is not None:
+            self.rows[tick] = msgspec.structs.replace(row, **changes)
+
+
+def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
+    """What was due up to `now` and nobody has accounted for: while nobody looked, or the trigger is paused."""
+    for span in state.spans:
+        try:
+            first, last = span.next(state.after), span.last(state.after, now)
+        except BadTimes:
+            continue
+        if first is not None and last is not None and first <= now:
+            yield Passed(
+                first=first,
+                last=last,
+                definition=span.definition,
+                state="skipped" if span.passes else "due",
+                reason=span.passes or "nobody_looked_yet",
+            )
+
+
+def _times_back(definition: Definition, first: int, last: int) -> Iterator[int]:
+    """The due times of a definition from `first` to `last`, the newest first."""
+    if not definition.cron:
+        yield definition.at
+        return
+    try:
+        times = list(islice(Times(definition.cron, definition.tz).between(first - 1, last), MOST))
+    except BadTimes:
+        return
+    yield from reversed(times)
+
+
+def _tick(job: str) -> str:
+    return job.rpartition("@")[2]
+
+
+def _place(row: Row) -> tuple[int, str]:
+    return row.due, row.tick

@@ -1,0 +1,233 @@
+"""What a trigger is at, folded from its events: what it is due by, what is accounted for, what is open. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from services.cron.times import BadTimes, Times
+from services.streams.event import Event
+from services.streams.schedule_events import (
+    Definition,
+    Misfire,
+    Origin,
+    Overlap,
+    TickAdmitted,
+    TickEnded,
+    TickQueued,
+    TickSettled,
+    TicksPassed,
+    TriggerCondensed,
+    TriggerDefined,
+    TriggerParked,
+)
+from services.streams.vocabulary import AttemptEnded, JobStarted
+
+# Open ticks of one trigger. More are passed over, visibly.
+MOST_OPEN = 200
+# A limit of what is remembered of definitions that changed while nobody looked; whoever defines keeps to it.
+MOST_SPANS = 32
+
+Stage = Literal["waiting", "queued", "running", "dispatched"]
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How long (`since` to `until`, epoch ms; 0: still) a trigger was due by the definition at offset `definition`.
+
+    `passes` is why nothing is done that was due then; empty while it is.
+    """
+
+    since: int
+    definition: int
+    cron: str = ""
+    at: int = 0
+    tz: str = "UTC"
+    is_one: bool = False
+    misfire: Misfire = "latest"
+    catch_up_ms: int = 0
+    overlap: Overlap = "queue"
+    passes: Literal["", "paused", "removed"] = ""
+    until: int = 0
+
+    def next(self, after: int) -> int | None:
+        """The first due time later than `after`, within it. Raises: BadTimes."""
+        if self.cron:
+            due = Times(self.cron, self.tz).after(max(after, self.since))
+        else:
+            # A single time counts although it was past when it was said: how much too late, decides the window.
+            due = self.at if self.at > after else None
+        return None if due is None or (self.until and due > self.until) else due
+
+    def last(self, after: int, upto: int) -> int | None:
+        """The last due time later than `after`, up to `upto`, within it. Raises: BadTimes."""
+        upto = min(upto, self.until) if self.until else upto
+        if not self.cron:
+            return self.at if after < self.at <= upto else None
+        due = Times(self.cron, self.tz).last(upto)
+        return due if due is not None and due > max(after, self.since) else None
+
+
+class Open(msgspec.Struct, frozen=True, array_like=True):
+    """A tick that has not come to its end. `attempts` counts the claims of its job."""
+
+    due: int
+    definition: int
+    session: str
+    expires_at: int
+    stage: Stage
+    attempts: int = 0
+
+
+class TriggerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`definition` is in force, None before the first and once the trigger is removed; `origin` who gave it.
+
+    `spans` are due times in their order, the last one still goes on unless the trigger is removed; all up to `after`
+    is accounted for. `parked` says why the last can not be read. `kept_at` is when all this was last written down,
+    `kept` the offsets and times of the events that did; times in epoch ms.
+    """
+
+    definition: Definition | None = None
+    origin: Origin = "api"
+    spans: tuple[Span, ...] = ()
+    after: int = 0
+    parked: str = ""
+    open: dict[str, Open] = {}
+    kept_at: int = 0
+    kept: tuple[tuple[int, int], ...] = ()
+
+
+def reduce(state: TriggerState, event: Event) -> TriggerState:
+    """The state after `event`."""
+    match event.type:
+        case "trigger.defined":
+            return _defined(state, event.decode(TriggerDefined), event)
+        case "trigger.removed":
+            return _removed(state, event)
+        case "trigger.parked":
+            return _accounted(_with(state, parked=event.decode(TriggerParked).reason), 0)
+        case "trigger.condensed":
+            return _kept(event.decode(TriggerCondensed), event)
+        case "tick.queued":
+            return _due(state, event.decode(TickQueued))
+        case "ticks.skipped" | "ticks.expired":
+            return _accounted(state, event.decode(TicksPassed).last)
+        case "tick.admitted":
+            return _staged(state, event.decode(TickAdmitted).tick, "queued")
+        case "tick.started":
+            return _tried(state, event.decode(JobStarted))
+        case "tick.attempt_failed":
+            return _staged(state, _tick(event.decode(AttemptEnded).job), "queued")
+        case "tick.dispatched":
+            return _staged(state, event.decode(TickEnded).tick, "dispatched")
+        case "tick.burned" | "tick.skipped" | "tick.expired":
+            return _ended(state, event.decode(TickEnded).tick)
+        case "tick.settled":
+            return _ended(state, event.decode(TickSettled).tick)
+        case _:
+            return state
+
+
+def is_busy(state: TriggerState) -> bool:
+    """Whether a tick is on its way, or its session has not answered it."""
+    return any(one.stage != "waiting" for one in state.open.values())
+
+
+def _defined(state: TriggerState, defined: TriggerDefined, event: Event) -> TriggerState:
+    given = defined.definition
+    span = Span(
+        since=event.created_at,
+        definition=event.offset,
+        cron=given.cron,
+        at=given.at,
+        tz=given.tz,
+        is_one=given.session == "one",
+        misfire=given.misfire,
+        catch_up_ms=given.catch_up_s * 1000,
+        overlap=given.overlap,
+        passes="paused" if given.paused else "",
+    )
+    closed = _closed(state, event.created_at)
+    return _with(
+        state,
+        definition=given,
+        origin=defined.origin,
+        spans=(*closed, span),
+        parked="",
+        kept_at=event.created_at,
+    )
+
+
+def _removed(state: TriggerState, event: Event) -> TriggerState:
+    last = [msgspec.structs.replace(one, passes=one.passes or "removed") for one in state.spans[-1:]]
+    changed = _with(state, spans=(*state.spans[:-1], *last)) if state.definition else state
+    return _with(changed, definition=None, spans=_closed(changed, event.created_at), parked="")
+
+
+def _kept(kept: TriggerCondensed, event: Event) -> TriggerState:
+    """The definition stands in this event too, where ticks find it for longer than where it was given."""
+    state = msgspec.json.decode(kept.state, type=TriggerState)
+    last = [
+        msgspec.structs.replace(one, definition=event.offset) for one in state.spans[-1:] if not one.until
+    ]
+    spans = (*state.spans[: len(state.spans) - len(last)], *last)
+    marks = [mark for mark in state.kept if mark[0] >= kept.trims]
+    return _with(
+        state, spans=spans, kept_at=event.created_at, kept=(*marks, (event.offset, event.created_at))
+    )
+
+
+def _due(state: TriggerState, due: TickQueued) -> TriggerState:
+    one = Open(due.due, due.definition, due.session, due.expires_at, "waiting" if due.waits else "queued")
+    state = _with(state, open={**state.open, due.tick: one})
+    return state if due.is_manual else _accounted(state, due.due)
+
+
+def _accounted(state: TriggerState, upto: int) -> TriggerState:
+    after = max(state.after, upto)
+    return _with(state, after=after, spans=tuple(one for one in state.spans if _is_left(one, after)))
+
+
+def _closed(state: TriggerState, now: int) -> tuple[Span, ...]:
+    """The spans that went on, up to `now`; without those in which nothing is left to account for."""
+    spans = [msgspec.structs.replace(one, until=one.until or now) for one in state.spans]
+    return tuple(one for one in spans if _is_left(one, state.after))
+
+
+def _is_left(span: Span, after: int) -> bool:
+    if not span.until:
+        return True
+    try:
+        return span.next(after) is not None
+    except BadTimes:
+        return False
+
+
+def _tried(state: TriggerState, started: JobStarted) -> TriggerState:
+    tick = _tick(started.job)
+    if tick not in state.open:
+        return state
+    one = msgspec.structs.replace(state.open[tick], stage="running", attempts=started.attempt)
+    return _with(state, open={**state.open, tick: one})
+
+
+def _staged(state: TriggerState, tick: str, stage: Stage) -> TriggerState:
+    if tick not in state.open:
+        return state
+    if stage == "dispatched" and (state.definition is None or state.definition.overlap == "allow"):
+        # Nothing waits for it.
+        return _ended(state, tick)
+    one = msgspec.structs.replace(state.open[tick], stage=stage)
+    return _with(state, open={**state.open, tick: one})
+
+
+def _ended(state: TriggerState, tick: str) -> TriggerState:
+    return _with(state, open={name: one for name, one in state.open.items() if name != tick})
+
+
+def _tick(job: str) -> str:
+    return job.rpartition("@")[2]
+
+
+def _with(state: TriggerState, **changes: object) -> TriggerState:
+    return msgspec.structs.replace(state, **changes)

@@ -1,0 +1,245 @@
+"""Triggers as people handle them: defined, removed, fired, listed. Writes the streams of triggers and their list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+import msgspec
+
+from services.cron.times import BadTimes, Times, zone_of
+from services.errors import Conflict, Defect, Invalid, NotFound, Overloaded
+from services.schedule.checks import KnownPlaces, check_definition, check_id
+from services.schedule.names import manual_name, stream_of, trigger_of
+from services.schedule.processor import Schedule
+from services.schedule.state import MOST_SPANS, TriggerState, reduce
+from services.sessions.trigger_values import (
+    Defined,
+    Fired,
+    Preview,
+    TriggerDefinition,
+    TriggerPage,
+    TriggerStatus,
+    TriggerView,
+)
+from services.sessions.values import WrongState
+from services.streams.event import EventInput, StreamId
+from services.streams.log import Loaded, Log
+from services.streams.schedule_events import Definition, Origin, TriggerDefined, TriggerFired, TriggerRemoved
+from services.streams.store import translated
+from services.streams.vocabulary import StreamCreated
+from services.tokens import TokenId
+
+NAME = Schedule.contract.name
+MOST_TRIGGERS = 50_000
+MOST_PREVIEWED = 1000
+_ATTEMPTS = 8
+_SOURCE = "schedule"
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A trigger's stream at one instant; `unread` counts definitions that nobody looked at yet."""
+
+    state: TriggerState
+    head: int
+    now: int
+    unread: int
+
+
+class Triggers:
+    """The triggers of one store, for the `agents` that are configured; `places` is where they may be answered."""
+
+    def __init__(self, log: Log, agents: Collection[str], places: KnownPlaces) -> None:
+        self._log, self._agents, self._places = log, agents, places
+
+    def define(self, trigger: str, definition: Definition, *, origin: Origin = "api") -> Defined:
+        """Make `trigger` what `definition` says, from now on.
+
+        Raises: Invalid, WrongState (it is declared in the configuration), Conflict, Overloaded, Unavailable.
+        """
+        stream = stream_of(check_id(trigger))
+        check_definition(definition, self._agents, self._places)
+        for _ in range(_ATTEMPTS):
+            known = self.known(stream)
+            self._check_change(known, definition, origin)
+            if known.state.definition == definition and known.state.origin == origin:
+                return Defined(trigger=view(trigger, known), changed=False)
+            if not known.head:
+                self._list(stream)
+            event = EventInput.of("trigger.defined", TriggerDefined(definition=definition, origin=origin))
+            try:
+                self._append(stream, event, expected=known.head)
+            except Conflict:
+                continue
+            return Defined(trigger=view(trigger, self.known(stream)), changed=True)
+        raise Conflict("trigger")
+
+    def remove(self, trigger: str, *, origin: Origin = "api") -> TriggerView:
+        """Have it due no more. What its ticks came to can still be read.
+
+        Raises: NotFound, WrongState, Conflict, Unavailable.
+        """
+        stream = stream_of(trigger)
+        for _ in range(_ATTEMPTS):
+            known = self._existing(trigger)
+            if known.state.origin != origin:
+                raise WrongState(_declared(known.state.origin))
+            try:
+                self._append(stream, EventInput.of("trigger.removed", TriggerRemoved()), expected=known.head)
+            except Conflict:
+                continue
+            return view(trigger, self.known(stream))
+        raise Conflict("trigger")
+
+    def fire(self, trigger: str, *, token: TokenId, key: str | None = None) -> Fired:
+        """Do it now, whatever the time. The same (token, key) finds the first again.
+
+        Raises: NotFound, KeyReused, Overloaded, Unavailable.
+        """
+        self._existing(trigger)
+        stream = stream_of(trigger)
+        event_key = None if key is None else f"fire:{token}:{key}"
+        event = EventInput.of("trigger.fired", TriggerFired(), key=event_key)
+        done = self._log.append(stream, [event], if_exists=True, guarded=True, is_activity=False)
+        offset = done.offsets[0]
+        return Fired(trigger=trigger, tick=manual_name(offset), offset=offset, duplicate=done.duplicates[0])
+
+    def show(self, trigger: str) -> TriggerView:
+        """One trigger, or one that was removed. Raises: NotFound, Unavailable."""
+        known = self.known(stream_of(trigger))
+        if not known.head:
+            raise NotFound(f"trigger {trigger}")
+        return view(trigger, known)
+
+    def page(self, *, cursor: str | None = None, limit: int = 100) -> TriggerPage:
+        """Triggers that are not removed, by their id. Raises: Unavailable."""
+        streams = [one for one in self.every() if cursor is None or trigger_of(one) > cursor]
+        found: list[TriggerView] = []
+        for stream in streams:
+            if len(found) == limit:
+                return TriggerPage(triggers=tuple(found), cursor=found[-1].id)
+            known = self.known(stream)
+            if known.state.definition is not None:
+                found.append(view(trigger_of(stream), known))
+        return TriggerPage(triggers=tuple(found), cursor=None)
+
+    def every(self) -> Sequence[StreamId]:
+        """The streams of all triggers that ever were, by their id. Raises: Unavailable."""
+        keys = self._log.keys
+        with translated():
+            pipe = self._log.store.client.pipeline(transaction=False)
+            for shard in range(keys.shards):
+                pipe.zrange(keys.triggers(shard), 0, -1)
+            pages = pipe.execute()
+        return sorted(StreamId(name.decode()) for page in pages for name in page)
+
+    def known(self, stream: StreamId) -> Known:
+        """What a trigger's events come to, those included that no worker has looked at. Raises: Unavailable."""
+        loaded = self._log.load(stream)
+        state = _stored(loaded)
+        unread = 0
+        for event in loaded.events:
+            state = reduce(state, event)
+            unread += event.type == "trigger.defined"
+        return Known(state=state, head=loaded.head, now=loaded.now, unread=unread)
+
+    def preview(self, cron: str, tz: str, *, after: int | None, count: int) -> Preview:
+        """The next `count` due times of an expression. Raises: Invalid, Unavailable."""
+        start = self._now() if after is None else after
+        try:
+            zone = zone_of(tz)
+            times = tuple(islice(Times(cron, tz).between(start, 2**62), min(count, MOST_PREVIEWED)))
+        except BadTimes as error:
+            raise Invalid("expr" if error.field == "cron" else error.field, error.reason) from None
+        local = (datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).isoformat() for at in times)
+        return Preview(times=times, local=tuple(local))
+
+    def _now(self) -> int:
+        return self._log.load(StreamId(_SOURCE), limit=0).now
+
+    def _check_change(self, known: Known, definition: Definition, origin: Origin) -> None:
+        state = known.state
+        if origin == "api" and state.definition is not None and state.origin == "config":
+            raise WrongState(_declared("config"))
+        if origin == "api" and definition.at and definition.at <= max(known.now, state.after):
+            same = state.definition is not None and state.definition.at == definition.at
+            if not same:
+                raise Invalid("at", "must be in the future")
+        if known.unread >= MOST_SPANS:
+            raise Overloaded("trigger_changes_wait")
+
+    def _existing(self, trigger: str) -> Known:
+        known = self.known(stream_of(trigger))
+        if known.state.definition is None:
+            raise NotFound(f"trigger {trigger}")
+        return known
+
+    def _list(self, stream: StreamId) -> None:
+        """Before it is there: a trigger that is not listed would be due unseen."""
+        keys = self._log.keys
+        listed = keys.triggers(keys.shard(stream))
+        with translated():
+            if self._log.store.client.zcard(listed) * keys.shards >= MOST_TRIGGERS:
+                raise Overloaded("too_many_triggers")
+            self._log.store.client.zadd(listed, {stream: 0}, nx=True)
+
+    def _append(self, stream: StreamId, event: EventInput, *, expected: int) -> None:
+        created = EventInput.of("stream.created", StreamCreated(source=_SOURCE))
+        self._log.append(
+            stream,
+            [event],
+            create=None if expected else created,
+            expected=expected,
+            guarded=True,
+            is_activity=False,
+        )
+
+
+def view(trigger: str, known: Known) -> TriggerView:
+    """How a trigger is shown."""
+    state = known.state
+    due = _next(state)
+    return TriggerView(
+        id=trigger,
+        status=_status(state, due),
+        origin=state.origin,
+        definition=TriggerDefinition.of(state.definition) if state.definition else None,
+        next=due,
+        reason=state.parked,
+        open=len(state.open),
+        head=known.head,
+    )
+
+
+def _status(state: TriggerState, due: int | None) -> TriggerStatus:
+    if state.definition is None:
+        return "removed"
+    if state.parked:
+        return "parked"
+    if state.definition.paused:
+        return "paused"
+    return "active" if due is not None else "done"
+
+
+def _next(state: TriggerState) -> int | None:
+    if state.definition is None or state.definition.paused or state.parked:
+        return None
+    try:
+        return state.spans[-1].next(state.after)
+    except BadTimes:
+        return None
+
+
+def _stored(loaded: Loaded) -> TriggerState:
+    raw = loaded.fields.get(f"s:{NAME}")
+    try:
+        return TriggerState() if raw is None else msgspec.json.decode(raw, type=TriggerState)
+    except msgspec.DecodeError as error:
+        raise Defect("what a trigger is at can not be read") from error
+
+
+def _declared(origin: Origin) -> str:
+    if origin == "config":
+        return "the trigger is declared in the configuration: change [[triggers]] and restart"
+    return "the trigger is not one of the configuration's"

@@ -10,13 +10,14 @@ from contextlib import suppress
 from functools import cached_property
 
 from services.channels.http.addresses import Addresses
+from services.channels.places import Places
 from services.config import AgentConfig
 from services.diagnosis.backlog import Backlog
 from services.diagnosis.metrics import Metrics
 from services.diagnosis.roles import read_roles
 from services.diagnosis.totals import Totals
 from services.diagnosis.wait import Explainer, WorkerCensus
-from services.errors import Unavailable
+from services.errors import Invalid, Unavailable
 from services.foundation import Foundation
 from services.inbound.answering import Answering
 from services.inbound.router import Router
@@ -103,6 +104,7 @@ class Engine:
         plugins = foundation.plugins
         self.tools, self.providers = plugins.tools, plugins.providers
         self.channels = plugins.channels
+        self.places = Places(settings, self.accounts, self.channels)
         answering = Answering(self.store, self.keys)
         self.sources = foundation.sources(lambda: answering)
         self.registry = ProcessorRegistry(
@@ -184,6 +186,7 @@ class Engine:
             reachable=Addresses(self.settings.callback_allow),
             workers=lambda: len(self.census.workers()),
             unreconciled=self.settings.github.unreconciled,
+            places=self.places,
         )
 
     def tokens(self) -> Tokens:
@@ -242,7 +245,11 @@ def declared_of(engine: Engine) -> Declared:
             "trigger_declared", trigger=trigger, change=change
         ),
         failed=lambda trigger, error: engine.logger.warning(
-            "trigger_not_declared", trigger=trigger, error=type(error).__name__
+            "trigger_not_declared",
+            trigger=trigger,
+            error=type(error).__name__,
+            # What is wrong with it is said of the configuration, which holds no secrets.
+            reason=str(error) if isinstance(error, Invalid) else "",
         ),
     )
 

@@ -34,7 +34,7 @@ from services.logs import get_logger
 from services.outbox.deliveries import Deliveries, Terms
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer, Committed, Held
-from services.schedule.dispatch import Dispatch, Nowhere
+from services.schedule.dispatch import Dispatch
 from services.schedule.trimming import Trimming
 from services.streams.keys import INBOUND, KINDS, SCHEDULE
 from services.tools.jobs import ToolJobs
@@ -210,7 +210,7 @@ class WorkerEngine(Engine):
         due = Dispatch(
             self.log,
             self.config.agents,
-            Nowhere(),
+            self.places,
             self.running,
             terms=terms,
             may_start=self._may_start,

@@ -47,27 +47,11 @@ NO_AGENT_S = 30.0
 SOURCE = "trigger"
 
 
-class BadPlace(Exception):
-    """Where a trigger is to be answered does not exist, or can not be reached; `reason` is a safe code."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class Places(Protocol):
     """Where triggers are answered."""
 
     def address(self, answer_in: str, sending: Sending) -> str:
-        """What an input says in `reply_to`. Raises: BadPlace, DeliveryError."""
-
-
-class Nowhere:
-    """An installation without any."""
-
-    def address(self, answer_in: str, sending: Sending) -> str:
-        """See `Places`."""
-        raise BadPlace("no_such_channel")
+        """What an input says in `reply_to`. Raises: DeliveryError: gone or refused where there is no such place."""
 
 
 class Burned(Exception):
@@ -170,8 +154,10 @@ class Dispatch:
             return None
         try:
             return self._places.address(definition.answer_in, sending)
-        except BadPlace as error:
-            raise Burned(error.reason) from None
+        except DeliveryError as error:
+            if error.kind in ("gone", "refused"):
+                raise Burned(error.code or error.kind) from None
+            raise
 
     def _check_agent(self, session: StreamId, agent: str) -> None:
         first = self._log.get(session, 1)

@@ -20,6 +20,7 @@ USED = (
     "GET /app/hook/deliveries/{delivery_id}",
     "POST /app/installations/{installation_id}/access_tokens",
     "GET /repos/{owner}/{repo}",
+    "GET /repos/{owner}/{repo}/installation",
     "GET /repos/{owner}/{repo}/collaborators/{username}/permission",
     "GET /repos/{owner}/{repo}/issues/{issue_number}",
     "GET /repos/{owner}/{repo}/issues/{issue_number}/comments",

@@ -132,6 +132,13 @@ def _mint(world: World, request: Request) -> Reply:
     return Reply(status=201, body=body)
 
 
+def _installed(world: World, request: Request) -> Reply:
+    found, is_former = world.named(f"{request.given['owner']}/{request.given['repo']}")
+    if found is None or found.is_deleted or is_former or world.installations[found.installation].is_gone:
+        raise Refusal(404, "Not Found")
+    return Reply(body={"id": found.installation, "app_id": int(world.app_id)})
+
+
 def _app(world: World, request: Request) -> Reply:
     return Reply(body={"id": int(world.app_id), "slug": world.slug, "name": "Turnwright"})
 
@@ -345,6 +352,7 @@ def _writer(world: World, token: Token) -> str:
 _OF_APP: dict[str, Callable[[World, Request], Reply]] = {
     "apps/get-authenticated": _app,
     "apps/create-installation-access-token": _mint,
+    "apps/get-repo-installation": _installed,
     "apps/list-webhook-deliveries": _deliveries,
     "apps/get-webhook-delivery": _delivery,
 }

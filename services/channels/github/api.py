@@ -63,12 +63,21 @@ class _App(msgspec.Struct, frozen=True):
     slug: str
 
 
+class _Installed(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _Named(msgspec.Struct, frozen=True):
+    id: int
+    full_name: str
+
+
 class API:
     """GitHub's API for an installation of Turnwright. Serves many threads. `wall_s` is epoch seconds."""
 
     def __init__(self, client: Client, tokens: Tokens, *, wall_s: Callable[[], float] = time.time) -> None:
         self.client, self.tokens = client, tokens
-        self._login = ""
+        self._login, self._wall_s = "", wall_s
         self._names = Names(client, tokens, wall_s=wall_s)
 
     def comment(self, target: Target, text: str, within: Within) -> Comment:
@@ -141,6 +150,15 @@ class API:
         """What `login` may do there; 404 when GitHub knows nobody of that name."""
         ask = self._ask(repository, ("collaborators", login, "permission"), within)
         return self._send(ask, repository, within).read(Granted)
+
+    def repository(self, name: str, within: Within) -> Repository:
+        """The repository that is called `<owner>/<name>` now, `gone` where there is none for us."""
+        path, app, installation = path_of(("repos", *name.split("/"))), self.tokens.itself(), 0
+        if app is not None:
+            installation = self.client.ask(Ask(path=f"{path}/installation"), app, within).read(_Installed).id
+        found = self.client.ask(Ask(path=path), self.tokens.of(installation), within).read(_Named)
+        seen_ms = int(self._wall_s() * 1000)
+        return Repository(id=found.id, name=found.full_name, installation=installation, seen_ms=seen_ms)
 
     def login(self, within: Within) -> str:
         """The account in whose name comments are written; asked for once."""

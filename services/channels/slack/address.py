@@ -9,8 +9,9 @@ import msgspec
 from services.streams.event import StreamId
 
 # Slack's own ids, and no more: they become parts of stream ids and keys.
-_id = re.compile(r"[A-Za-z0-9]{1,40}", re.ASCII)
-_ts = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}", re.ASCII)
+_ID, _TS = r"[A-Za-z0-9]{1,40}", r"[0-9]{1,20}\.[0-9]{1,20}"
+_id, _ts = re.compile(_ID), re.compile(_TS)
+_address = re.compile(f"slack:({_ID}):({_ID})(?::({_TS}))?")
 
 
 class BadAddress(ValueError):
@@ -18,26 +19,27 @@ class BadAddress(ValueError):
 
 
 class SlackAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread: `team` and `channel` by their ids, `thread_ts` of its first message."""
+    """A thread: `team` and `channel` by their ids, `thread_ts` of its first message; empty: one is to be begun."""
 
     team: str
     channel: str
-    thread_ts: str
+    thread_ts: str = ""
 
     def encode(self) -> str:
-        """`slack:<team>:<channel>:<thread_ts>`, which is the id of its session too."""
-        return f"slack:{self.team}:{self.channel}:{self.thread_ts}"
+        """`slack:<team>:<channel>:<thread_ts>`, which is the id of its session too; without a thread, shorter."""
+        return ":".join(("slack", self.team, self.channel, *([self.thread_ts] if self.thread_ts else ())))
+
+    def within(self, thread_ts: str) -> SlackAddress:
+        """The same, or the thread that was begun there."""
+        return self if self.thread_ts else msgspec.structs.replace(self, thread_ts=thread_ts)
 
     @staticmethod
-    def parse(text: str) -> SlackAddress:
-        """The opposite of `encode`. Raises: BadAddress."""
-        scheme, *rest = text.split(":")
-        if scheme != "slack" or len(rest) != 3:
+    def parse(text: str, *, may_begin: bool = False) -> SlackAddress:
+        """The opposite of `encode`; only a channel where one `may_begin` a thread. Raises: BadAddress."""
+        found = _address.fullmatch(text)
+        if found is None or not (found[3] or may_begin):
             raise BadAddress("must be slack:<team>:<channel>:<thread_ts>")
-        team, channel, thread_ts = rest
-        if not (known_id(team) and known_id(channel) and known_ts(thread_ts)):
-            raise BadAddress("must be slack:<team>:<channel>:<thread_ts>")
-        return SlackAddress(team=team, channel=channel, thread_ts=thread_ts)
+        return SlackAddress(team=found[1], channel=found[2], thread_ts=found[3] or "")
 
 
 def known_id(text: str | None) -> str:

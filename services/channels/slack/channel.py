@@ -7,12 +7,12 @@ and an attempt that ended anywhere is taken up where the thread says it ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
 from services.channels.said import said
-from services.channels.slack.address import BadAddress, SlackAddress
+from services.channels.slack.address import BadAddress, SlackAddress, known_ts
 from services.channels.slack.buttons import retry_button
 from services.channels.slack.client import SlackClient
 from services.channels.slack.facts import Identity, identity_of
@@ -49,7 +49,7 @@ class SlackChannel:
         """
         address, bodies = _address(letter), _bodies(letter)
         web = self._client.attempt(sending, letter.timeout_s)
-        there: set[int] = set()
+        there: dict[int, str] = {}
         if letter.is_repeat and len(bodies) > 1:
             there |= self._look(web, address, letter, len(bodies))
         for part, body in enumerate(bodies):
@@ -57,16 +57,16 @@ class SlackChannel:
                 continue
             is_last = part == len(bodies) - 1
             try:
-                _post(
+                there[part] = _post(
                     web,
-                    address,
+                    # What begins a thread goes on in it.
+                    address.within(there.get(0, "")),
                     body,
                     mark(letter.marker, part, len(bodies)),
                     below=_below(letter) if is_last else (),
                 )
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
-            there.add(part)
         if self._answered is not None:
             self._answered(letter, sending)
         return Receipt()
@@ -88,7 +88,7 @@ class SlackChannel:
         """Close idle connections."""
         self._client.close()
 
-    def _look(self, web: Web, address: SlackAddress, letter: Letter, count: int) -> frozenset[int]:
+    def _look(self, web: Web, address: SlackAddress, letter: Letter, count: int) -> Mapping[int, str]:
         try:
             us = self._us = self._us or identity_of(web)
             return marked(web, address, letter.marker, parts=count, since_ms=letter.queued_at, us=us)
@@ -112,11 +112,12 @@ def _post(
     metadata: dict[str, object],
     *,
     below: Sequence[dict[str, object]],
-) -> None:
+) -> str:
+    """The time stamp of what is posted then."""
     try:
-        web.chat_postMessage(
+        done = web.chat_postMessage(
             channel=address.channel,
-            thread_ts=address.thread_ts,
+            thread_ts=address.thread_ts or None,
             text=escaped(body[:PREVIEW]),
             blocks=[{"type": "markdown", "text": body}, *below],
             metadata=metadata,
@@ -127,14 +128,18 @@ def _post(
     except DeliveryError as error:
         if error.code not in _NOT_AS_BLOCKS:
             raise
-        web.chat_postMessage(
+        done = web.chat_postMessage(
             channel=address.channel,
-            thread_ts=address.thread_ts,
+            thread_ts=address.thread_ts or None,
             text=plain(body),
             metadata=metadata,
             unfurl_links=False,
             unfurl_media=False,
         )
+    ts = known_ts(str(done.get("ts", "")))
+    if not ts:
+        raise DeliveryError("ambiguous", code="no_ts")
+    return ts
 
 
 def _doubted(error: DeliveryError) -> DeliveryError:
@@ -158,6 +163,8 @@ def _bodies(letter: Letter) -> Sequence[str]:
 def _address(letter: Letter) -> SlackAddress:
     """Where its input says, else the thread that its session is. Raises: DeliveryError (refused)."""
     try:
-        return SlackAddress.parse(letter.input.reply_to or letter.session)
+        if letter.input.reply_to:
+            return SlackAddress.parse(letter.input.reply_to, may_begin=True)
+        return SlackAddress.parse(letter.session)
     except BadAddress:
         raise DeliveryError("refused", code="no_such_thread") from None

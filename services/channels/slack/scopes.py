@@ -15,6 +15,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "assistant.threads.setStatus": ("assistant:write",),
     "auth.test": (),
     "chat.postMessage": ("chat:write",),
+    "conversations.history": _HISTORY,
     "conversations.replies": _HISTORY,
     "reactions.add": ("reactions:write",),
     "reactions.remove": ("reactions:write",),

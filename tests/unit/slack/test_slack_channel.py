@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from services.channels.contract import DeliveryError, Letter, Receipt
+from services.channels.contract import DeliveryError, Receipt
 from services.channels.slack.channel import SlackChannel
 from services.channels.slack.marks import PAGE, mark
 from services.streams.vocabulary import TurnOutcome
-from tests.fakes.letters import FakeSending, Posting, failure
+from tests.fakes.letters import FakeSending, Posting, deliver, failure
 from tests.fakes.slack_faults import Fault, bad_gateway, dropped, gibberish, held, limited, lost, refused
 from tests.fakes.slack_letters import again, client_of, reply_to
 from tests.fakes.slack_server import SlackServer
@@ -31,22 +31,6 @@ def asked(slack: SlackServer) -> Message:
 
 def _texts(slack: SlackServer, asked: Message) -> list[str]:
     return [each.said for each in slack.workspace.thread(asked.channel, asked.ts)]
-
-
-def deliver(channel: SlackChannel, letter: Letter, *, attempts: int = 20) -> int:
-    """What the outbox does with a letter, as often as it takes; how many attempts it took."""
-    is_doubtful = False
-    for number in range(1, attempts + 1):
-        one = msgspec.structs.replace(letter, is_repeat=is_doubtful)
-        try:
-            if not (is_doubtful and channel.find(one, FakeSending())):
-                channel.send(one, FakeSending())
-            return number
-        except DeliveryError as error:
-            if error.kind in ("gone", "refused", "cancelled"):
-                raise
-            is_doubtful = error.kind == "ambiguous"
-    raise AssertionError("it never arrived")
 
 
 def test_a_reply_is_markdown_in_its_thread_with_its_mark(

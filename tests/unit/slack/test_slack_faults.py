@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.channels.slack.channel import SlackChannel
+from tests.fakes.letters import deliver
 from tests.fakes.slack_faults import Fault, bad_gateway, dropped, gibberish, limited, lost, refused
 from tests.fakes.slack_letters import client_of, reply_to
 from tests.fakes.slack_server import SlackServer
-from tests.unit.slack.test_slack_channel import deliver
 
 FAULTS: list[Callable[[], Fault | None]] = [
     lambda: None,

@@ -92,6 +92,9 @@ class Dispatch:
         past = NearPast(self._log, claim.near)
         events = newest_first(past, held.stream, before=back_from(claim.began), page=PAGE)
         due = _due(events, held.id)
+        if claim.attempt > 1 and (said := self._said(held.stream, due)):
+            # By one that died before it could tell: whatever else is wrong by now, it is done.
+            return _ended("tick.dispatched", due, offset=said)
         if claim.expired:
             return _ended("tick.expired", due, claim.error or "late")
         if claim.attempt - claim.waits > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
@@ -116,6 +119,9 @@ class Dispatch:
             self._running.remove(held)
         self._faults.at("tick.appended")
         return _ended("tick.dispatched", due, offset=offset)
+
+    def _said(self, stream: StreamId, due: TickQueued) -> Offset:
+        return self._log.offset_of(StreamId(due.session), key_of(trigger_of(stream), due.tick)) or 0
 
     def _attempt(self, claim: Claim) -> Attempt:
         return Attempt(

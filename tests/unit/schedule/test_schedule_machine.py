@@ -43,7 +43,8 @@ class TriggerMachine(RuleBasedStateMachine):
     def define(self, given: dict[str, object]) -> None:
         self._close()
         if not given["cron"]:
-            given = {**given, "at": self.life.now + 10 * MINUTE}
+            # Where the clock was set back, none that is accounted for: whoever defines refuses it.
+            given = {**given, "at": max(self.life.now, self.life.state.after) + 10 * MINUTE}
         self.life.define(**given)
         self.given, self.since, self.looked = given, self.life.now, 0
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from services.channels.contract import DeliveryError, Sending
 from services.faults import Faults
-from services.jobs.claims import Claim
+from services.jobs.claims import Claim, Claims
 from services.jobs.outcome import Again, Settled
 from services.jobs.running import Running
 from services.outbox.deliveries import Terms
@@ -209,6 +209,8 @@ class Clockwork:
     def _new_hand(self) -> Hand:
         self._hands += 1
         made = self.stage.hand(f"hand-{self._hands}")
+        # Attempts are bounded by the clock of the machine, which nobody moves.
+        made.claims = Claims(self.log, made.name)
         made.advancer = Advancer(
             self.log, self.stage.registry, made.name, clock=lambda: 0.0, committed=self.trimming.committed
         )

@@ -39,10 +39,11 @@ def plan(
     """
     faults = [*known, *(Fault(name, offset, "CrashOrHang") for name, offset in guilty.items())]
     events = list(reading.events)
+    rounds = TIME_ROUNDS
     while True:
         try:
             cut = msgspec.structs.replace(reading, events=events)
-            made = _Pass(cut, processors, faults, claimer, watch).run()
+            made = _Pass(cut, processors, faults, claimer, watch, rounds=rounds).run()
             if not (made.pause and made.claimed):
                 return made
             # A paused stream starts no job, not even one that is decided before its pause.
@@ -50,6 +51,10 @@ def plan(
         except Fault as fault:
             faults.append(fault)
         except TooMany as flood:
+            if rounds > 1:
+                # What time leads to in one round may fit where that of several does not; the next commit goes on.
+                rounds = 1
+                continue
             least = max(1, reading.own[1] - reading.at)
             if len(events) <= least:
                 faults.append(Fault(flood.name, reading.at + 1, "TooManyEvents"))
@@ -64,8 +69,11 @@ class _Pass:
         faults: Sequence[Fault],
         claimer: Claimer,
         watch: Watch,
+        *,
+        rounds: int,
     ) -> None:
         self.reading = reading
+        self.rounds = rounds
         self.watch = watch
         self.moment = Moment(stream=reading.stream, now_ms=reading.now_ms)
         self.read_to = reading.events[-1].offset if reading.events else reading.at
@@ -238,7 +246,7 @@ class _Pass:
 
     def _pass_time(self) -> int | None:
         """React to time having passed; when the stream wants to be woken next."""
-        for _ in range(TIME_ROUNDS):
+        for _ in range(self.rounds):
             count = len(self.out.events)
             wakes = []
             for unit in self.main:
@@ -250,7 +258,8 @@ class _Pass:
                 break
         else:
             wakes = [unit.wakes_at(self.read_to) for unit in self.main]
-        return min((at for at in wakes if at is not None), default=None)
+        # At once is a time too: without one nobody would come.
+        return min((max(1, at) for at in wakes if at is not None), default=None)
 
     def _drain(self) -> None:
         while self.queue:

@@ -26,8 +26,8 @@ from services.streams.schedule_events import (
     TriggerParked,
 )
 
-# Of one commit; the next goes on.
-BATCH = 100
+# Of one commit; the next goes on. A tick is two events of it where its job begins with it.
+BATCH = 50
 # What comes later than this counts as missed where missed ticks are skipped.
 GRACE_MS = 60_000
 LEAST_MS = 60_000
@@ -173,6 +173,7 @@ class _Step:
                 self.decided.append(
                     _emit("trigger.parked", TriggerParked(reason=f"{error.field} {error.reason}"))
                 )
+                break
             if self._left <= 0:
                 break
         self._flush()

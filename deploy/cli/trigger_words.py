@@ -14,6 +14,7 @@ from services.sessions.trigger_values import TickView, TriggerView
 _REASONS = {
     "misfire": "missed while nothing ran, and its trigger does not do such",
     "paused": "the trigger was paused",
+    "parked": "the trigger could not be read",
     "overlap": "the one before it was not answered yet",
     "removed": "the trigger was removed",
     "late": "too late: outside the catch-up window",

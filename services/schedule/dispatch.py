@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
-import msgspec
-
 from services.channels.contract import DeliveryError, Sending
 from services.cron.template import fill
 from services.cron.times import BadTimes
@@ -26,17 +24,11 @@ from services.outbox.attempt import Attempt
 from services.outbox.deliveries import Terms
 from services.processors.advance import Held
 from services.schedule.names import key_of, mark_of, trigger_of
-from services.schedule.state import TriggerState
+from services.schedule.state import definition_in
 from services.streams.event import Event, EventInput, JobId, Offset, StreamId
 from services.streams.log import Log
 from services.streams.near import NearPast, Past, back_from, newest_first
-from services.streams.schedule_events import (
-    Definition,
-    TickEnded,
-    TickQueued,
-    TriggerCondensed,
-    TriggerDefined,
-)
+from services.streams.schedule_events import Definition, TickEnded, TickQueued
 from services.streams.vocabulary import InputReceived, StreamCreated
 from services.telemetry import conventions as names
 from services.telemetry.tracer import within
@@ -106,9 +98,8 @@ class Dispatch:
                 f"tick {trigger_of(held.stream)}", held, claim, attributes={names.ROUTED_TO: due.session}
             )
             with within(span, held.stream), attempt:
-                offset = self._append(
-                    held.stream, due, _definition(past, held.stream, due.definition), attempt
-                )
+                definition = _definition(past, self._log, held.stream, due.definition)
+                offset = self._append(held.stream, due, definition, attempt)
         except Burned as error:
             return _ended("tick.burned", due, error.reason)
         except _NoAgent:
@@ -182,14 +173,13 @@ def _due(events: Iterator[Event], job: JobId) -> TickQueued:
     raise Defect(f"job {job} has no tick")
 
 
-def _definition(past: Past, stream: StreamId, offset: Offset) -> Definition:
+def _definition(past: Past, log: Log, stream: StreamId, offset: Offset) -> Definition:
+    """The one given at `offset`. Once that is let go of, the oldest event that is left tells it."""
     event = past.get(stream, offset)
-    if event is not None and event.type == "trigger.defined":
-        return event.decode(TriggerDefined).definition
-    if event is not None and event.type == "trigger.condensed":
-        state = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState)
-        if state.definition is not None:
-            return state.definition
+    first = [event] if event is not None else log.read(stream, limit=1)
+    for told in map(definition_in, first):
+        if told is not None and told[0] == offset:
+            return told[1]
     raise Burned("definition_gone")
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from services.cron.times import BadTimes, Times
 from services.schedule.names import manual_name, tick_name
-from services.schedule.state import TriggerState
+from services.schedule.state import TriggerState, definition_in
 from services.streams.event import Event, Offset
 from services.streams.schedule_events import (
     Definition,
@@ -23,8 +23,6 @@ from services.streams.schedule_events import (
     TickQueued,
     TickSettled,
     TicksPassed,
-    TriggerCondensed,
-    TriggerDefined,
 )
 from services.streams.vocabulary import AttemptEnded, JobStarted
 
@@ -81,12 +79,9 @@ class Ledger:
     def learn(self, event: Event) -> None:
         """Take in one more event."""
         match event.type:
-            case "trigger.defined":
-                self.definitions[event.offset] = event.decode(TriggerDefined).definition
-            case "trigger.condensed":
-                state = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState)
-                if state.definition is not None:
-                    self.definitions[event.offset] = state.definition
+            case "trigger.defined" | "trigger.condensed":
+                if told := definition_in(event):
+                    self.definitions[told[0]] = told[1]
             case "trigger.fired":
                 tick = manual_name(event.offset)
                 self.rows[tick] = Row(tick=tick, due=event.created_at, state="due")
@@ -169,19 +164,20 @@ class Ledger:
 
 
 def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
-    """What was due up to `now` and nobody has accounted for: while nobody looked, or the trigger is paused."""
+    """What was due up to `now` and nobody has accounted for: while nobody looked, or it is paused or parked."""
     for span in state.spans:
         try:
             first, last = span.next(state.after), span.last(state.after, now)
         except BadTimes:
             continue
         if first is not None and last is not None and first <= now:
+            passes = span.passes or ("parked" if state.parked and not span.until else "")
             yield Passed(
                 first=first,
                 last=last,
                 definition=span.definition,
-                state="skipped" if span.passes else "due",
-                reason=span.passes or "nobody_looked_yet",
+                state="skipped" if passes else "due",
+                reason=passes or "nobody_looked_yet",
             )
 
 

@@ -112,7 +112,6 @@ class Schedule(Processor[TriggerState]):
         """Let ticks go that waited, end those that did so for too long, account for what is due."""
         kept = _keep(state, moment.now_ms)
         if kept is not None:
-            # By itself: what is due from now on refers to it.
             return (_emit("trigger.condensed", kept),)
         step = _Step(state, moment)
         step.stop()
@@ -170,9 +169,8 @@ class _Step:
                 self._account(span)
             except BadTimes as error:
                 self._flush()
-                self.decided.append(
-                    _emit("trigger.parked", TriggerParked(reason=f"{error.field} {error.reason}"))
-                )
+                parked = TriggerParked(reason=f"{error.field} {error.reason}", definition=span.definition)
+                self.decided.append(_emit("trigger.parked", parked))
                 break
             if self._left <= 0:
                 break

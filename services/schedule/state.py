@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from services.cron.times import BadTimes, Times
-from services.streams.event import Event
+from services.streams.event import Event, Offset
 from services.streams.schedule_events import (
     Definition,
     Misfire,
@@ -28,6 +28,8 @@ from services.streams.vocabulary import AttemptEnded, JobStarted
 MOST_OPEN = 200
 # A limit of what is remembered of definitions that changed while nobody looked; whoever defines keeps to it.
 MOST_SPANS = 32
+# What is accounted for further ahead than this was so under a clock that was wrong.
+FAR_MS = 8 * 86_400_000
 
 Stage = Literal["waiting", "queued", "running", "dispatched"]
 
@@ -47,7 +49,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     misfire: Misfire = "latest"
     catch_up_ms: int = 0
     overlap: Overlap = "queue"
-    passes: Literal["", "paused", "removed"] = ""
+    passes: Literal["", "paused", "parked", "removed"] = ""
     until: int = 0
 
     def next(self, after: int) -> int | None:
@@ -84,7 +86,7 @@ class TriggerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `spans` are due times in their order, the last one still goes on unless the trigger is removed; all up to `after`
     is accounted for. `parked` says why the last can not be read. `kept_at` is when all this was last written down,
-    `kept` the offsets and times of the events that did; times in epoch ms.
+    `kept` the offsets and times of the events that did so and say all that was before them; times in epoch ms.
     """
 
     definition: Definition | None = None
@@ -105,9 +107,9 @@ def reduce(state: TriggerState, event: Event) -> TriggerState:
         case "trigger.removed":
             return _removed(state, event)
         case "trigger.parked":
-            return _accounted(_with(state, parked=event.decode(TriggerParked).reason), 0)
+            return _parked(state, event.decode(TriggerParked))
         case "trigger.condensed":
-            return _kept(event.decode(TriggerCondensed), event)
+            return _kept(state, event.decode(TriggerCondensed), event)
         case "tick.queued":
             return _due(state, event.decode(TickQueued))
         case "ticks.skipped" | "ticks.expired":
@@ -126,6 +128,22 @@ def reduce(state: TriggerState, event: Event) -> TriggerState:
             return _ended(state, event.decode(TickSettled).tick)
         case _:
             return state
+
+
+def definition_in(event: Event) -> tuple[Offset, Definition] | None:
+    """The definition that `event` tells, and the offset it was given at, by which ticks name it."""
+    if event.type == "trigger.defined":
+        return event.offset, event.decode(TriggerDefined).definition
+    if event.type == "trigger.condensed":
+        state = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState)
+        if state.definition is not None:
+            return Offset(state.spans[-1].definition), state.definition
+    return None
+
+
+def is_far_ahead(state: TriggerState, now: int) -> bool:
+    """Whether a wrong clock had it account for times that are far away; whoever defines it anew begins again."""
+    return state.after > now + FAR_MS
 
 
 def is_busy(state: TriggerState) -> bool:
@@ -147,12 +165,12 @@ def _defined(state: TriggerState, defined: TriggerDefined, event: Event) -> Trig
         overlap=given.overlap,
         passes="paused" if given.paused else "",
     )
-    closed = _closed(state, event.created_at)
     return _with(
         state,
         definition=given,
         origin=defined.origin,
-        spans=(*closed, span),
+        spans=(*_closed(state, event.created_at), span),
+        after=event.created_at if is_far_ahead(state, event.created_at) else state.after,
         parked="",
         kept_at=event.created_at,
     )
@@ -164,17 +182,22 @@ def _removed(state: TriggerState, event: Event) -> TriggerState:
     return _with(changed, definition=None, spans=_closed(changed, event.created_at), parked="")
 
 
-def _kept(kept: TriggerCondensed, event: Event) -> TriggerState:
-    """The definition stands in this event too, where ticks find it for longer than where it was given."""
-    state = msgspec.json.decode(kept.state, type=TriggerState)
-    last = [
-        msgspec.structs.replace(one, definition=event.offset) for one in state.spans[-1:] if not one.until
-    ]
-    spans = (*state.spans[: len(state.spans) - len(last)], *last)
+def _parked(state: TriggerState, parked: TriggerParked) -> TriggerState:
+    """What is over and can not be read is left behind; the others go on."""
+    spans = tuple(one for one in state.spans if not (one.until and one.definition == parked.definition))
+    is_last = any(one.definition == parked.definition for one in spans[-1:])
+    return _with(state, spans=spans, parked=parked.reason if is_last else state.parked)
+
+
+def _kept(state: TriggerState, kept: TriggerCondensed, event: Event) -> TriggerState:
+    """What came in between is in `state` and not in the event: then older events are still needed."""
+    told = msgspec.json.decode(kept.state, type=TriggerState)
+    if state == TriggerState():
+        state = told
+    elif state != told:
+        return _with(state, kept_at=event.created_at)
     marks = [mark for mark in state.kept if mark[0] >= kept.trims]
-    return _with(
-        state, spans=spans, kept_at=event.created_at, kept=(*marks, (event.offset, event.created_at))
-    )
+    return _with(state, kept_at=event.created_at, kept=(*marks, (event.offset, event.created_at)))
 
 
 def _due(state: TriggerState, due: TickQueued) -> TriggerState:
@@ -190,7 +213,11 @@ def _accounted(state: TriggerState, upto: int) -> TriggerState:
 
 def _closed(state: TriggerState, now: int) -> tuple[Span, ...]:
     """The spans that went on, up to `now`; without those in which nothing is left to account for."""
-    spans = [msgspec.structs.replace(one, until=one.until or now) for one in state.spans]
+    passes = "parked" if state.parked else ""
+    spans = [
+        one if one.until else msgspec.structs.replace(one, until=now, passes=one.passes or passes)
+        for one in state.spans
+    ]
     return tuple(one for one in spans if _is_left(one, state.after))
 
 
@@ -200,7 +227,8 @@ def _is_left(span: Span, after: int) -> bool:
     try:
         return span.next(after) is not None
     except BadTimes:
-        return False
+        # Not for whoever folds to decide: it is left behind by an event.
+        return True
 
 
 def _tried(state: TriggerState, started: JobStarted) -> TriggerState:

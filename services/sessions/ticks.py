@@ -61,11 +61,10 @@ class Ticks:
 
     def _define(self, stream: StreamId, ledger: Ledger) -> None:
         """Times that were passed over may belong to a definition that is older than what was read."""
-        for one in ledger.passed:
-            if one.definition not in ledger.definitions:
-                event = self._log.get(stream, one.definition)
-                if event is not None:
-                    ledger.learn(event)
+        for wanted in {one.definition for one in ledger.passed} - ledger.definitions.keys():
+            event = self._log.get(stream, wanted)
+            for told in [event] if event is not None else self._log.read(stream, limit=1):
+                ledger.learn(told)
 
 
 def _shown(row: Row) -> TickView:

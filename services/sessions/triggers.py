@@ -13,7 +13,7 @@ from services.errors import Conflict, Defect, Invalid, NotFound, Overloaded
 from services.schedule.checks import KnownPlaces, check_definition, check_id
 from services.schedule.names import manual_name, stream_of, trigger_of
 from services.schedule.processor import Schedule
-from services.schedule.state import MOST_SPANS, TriggerState, reduce
+from services.schedule.state import MOST_SPANS, TriggerState, is_far_ahead, reduce
 from services.sessions.trigger_values import (
     Defined,
     Fired,
@@ -63,7 +63,7 @@ class Triggers:
         for _ in range(_ATTEMPTS):
             known = self.known(stream)
             self._check_change(known, definition, origin)
-            if known.state.definition == definition and known.state.origin == origin:
+            if _is_so(known, definition, origin):
                 return Defined(trigger=view(trigger, known), changed=False)
             if not known.head:
                 self._list(stream)
@@ -210,6 +210,13 @@ def view(trigger: str, known: Known) -> TriggerView:
         open=len(state.open),
         head=known.head,
     )
+
+
+def _is_so(known: Known, definition: Definition, origin: Origin) -> bool:
+    """Whether nothing is to be written. One that stands still has another try at what it is."""
+    state = known.state
+    stands = bool(state.parked) or is_far_ahead(state, known.now)
+    return (state.definition, state.origin) == (definition, origin) and not stands
 
 
 def _status(state: TriggerState, due: int | None) -> TriggerStatus:

@@ -12,7 +12,7 @@ Misfire = Literal["skip", "latest", "all"]
 Overlap = Literal["skip", "queue", "allow"]
 Sessions = Literal["each", "one"]
 Origin = Literal["api", "config"]
-PassedBecause = Literal["misfire", "paused", "overlap", "removed", "late", "too_many"]
+PassedBecause = Literal["misfire", "paused", "parked", "overlap", "removed", "late", "too_many"]
 
 CATCH_UP_S = 4 * 3600
 MOST_CATCH_UP_S = 3 * 86_400
@@ -61,15 +61,18 @@ class TriggerFired(Payload, frozen=True):
 
 
 class TriggerParked(Payload, frozen=True):
-    """The expression or the zone can not be read any more: due never, until it is defined anew."""
+    """The expression or the zone of the definition at that offset can not be read any more: due never, until it is
+    defined anew."""
 
     reason: str
+    definition: int = 0
 
 
 class TriggerCondensed(Payload, frozen=True):
     """What the trigger is now, with all that is still open: what is older than 7 days is not needed any more.
 
-    `state` is what the processor `schedule` remembers. Events before the offset `trims` are let go of; 0: none yet.
+    `state` is what the processor `schedule` remembered; the last of its spans names the offset that its definition was
+    given at. Events before the offset `trims` are let go of; 0: none yet.
     """
 
     state: msgspec.Raw

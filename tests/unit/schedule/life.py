@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import msgspec
-
 from services.cron.times import Times
 from services.processors.contract import Decision, Emit, Moment, SettleJob, StartJob
 from services.schedule.names import stream_of
@@ -21,7 +19,6 @@ from services.streams.schedule_events import (
     TickQueued,
     TickSettled,
     TicksPassed,
-    TriggerCondensed,
     TriggerDefined,
     TriggerFired,
     TriggerRemoved,
@@ -112,13 +109,8 @@ class Life:
         return found
 
     def definition(self, offset: int) -> Definition:
-        """The one that stands in the event at `offset`."""
-        event = self.events[offset - 1]
-        if event.type == "trigger.defined":
-            return event.decode(TriggerDefined).definition
-        kept = msgspec.json.decode(event.decode(TriggerCondensed).state, type=TriggerState).definition
-        assert kept is not None
-        return kept
+        """The one given at `offset`."""
+        return self.events[offset - 1].decode(TriggerDefined).definition
 
     def folded(self) -> TriggerState:
         state = TriggerState()

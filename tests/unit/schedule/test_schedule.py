@@ -273,6 +273,7 @@ def test_an_expression_that_can_not_be_read_any_more_parks_the_trigger(life: Lif
     assert parked.reason.startswith("tz is not a time zone")
     assert life.schedule.wakes_at(life.state) is None
     life.define(tz="UTC")
+    life.look()
     assert life.schedule.wakes_at(life.state) == NINE + HOUR
 
 

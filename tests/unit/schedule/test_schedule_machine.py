@@ -118,7 +118,7 @@ class TriggerMachine(RuleBasedStateMachine):
         if self.given["cron"]:
             times = Times(str(self.given["cron"]), str(self.given["tz"])).between(after, until)
             self.wanted.update(times)
-        elif self.since < int(str(self.given["at"])) <= until:
+        elif after < int(str(self.given["at"])) <= until:
             self.wanted[int(str(self.given["at"]))] += 1
         self.seen = max(self.seen, max(self.wanted, default=0))
 

@@ -51,7 +51,7 @@ class Triggers:
     """The triggers of one store, for the `agents` that are configured; `places` is where they may be answered."""
 
     def __init__(self, log: Log, agents: Collection[str], places: KnownPlaces) -> None:
-        self._log, self._agents, self._places = log, agents, places
+        self.log, self._agents, self._places = log, agents, places
 
     def define(self, trigger: str, definition: Definition, *, origin: Origin = "api") -> Defined:
         """Make `trigger` what `definition` says, from now on.
@@ -101,7 +101,7 @@ class Triggers:
         stream = stream_of(trigger)
         event_key = None if key is None else f"fire:{token}:{key}"
         event = EventInput.of("trigger.fired", TriggerFired(), key=event_key)
-        done = self._log.append(stream, [event], if_exists=True, guarded=True, is_activity=False)
+        done = self.log.append(stream, [event], if_exists=True, guarded=True, is_activity=False)
         offset = done.offsets[0]
         return Fired(trigger=trigger, tick=manual_name(offset), offset=offset, duplicate=done.duplicates[0])
 
@@ -126,9 +126,9 @@ class Triggers:
 
     def every(self) -> Sequence[StreamId]:
         """The streams of all triggers that ever were, by their id. Raises: Unavailable."""
-        keys = self._log.keys
+        keys = self.log.keys
         with translated():
-            pipe = self._log.store.client.pipeline(transaction=False)
+            pipe = self.log.store.client.pipeline(transaction=False)
             for shard in range(keys.shards):
                 pipe.zrange(keys.triggers(shard), 0, -1)
             pages = pipe.execute()
@@ -136,7 +136,7 @@ class Triggers:
 
     def known(self, stream: StreamId) -> Known:
         """What a trigger's events come to, those included that no worker has looked at. Raises: Unavailable."""
-        loaded = self._log.load(stream)
+        loaded = self.log.load(stream)
         state = _stored(loaded)
         unread = 0
         for event in loaded.events:
@@ -156,7 +156,7 @@ class Triggers:
         return Preview(times=times, local=tuple(local))
 
     def _now(self) -> int:
-        return self._log.load(StreamId(_SOURCE), limit=0).now
+        return self.log.load(StreamId(_SOURCE), limit=0).now
 
     def _check_change(self, known: Known, definition: Definition, origin: Origin) -> None:
         state = known.state
@@ -177,16 +177,16 @@ class Triggers:
 
     def _list(self, stream: StreamId) -> None:
         """Before it is there: a trigger that is not listed would be due unseen."""
-        keys = self._log.keys
+        keys = self.log.keys
         listed = keys.triggers(keys.shard(stream))
         with translated():
-            if self._log.store.client.zcard(listed) * keys.shards >= MOST_TRIGGERS:
+            if self.log.store.client.zcard(listed) * keys.shards >= MOST_TRIGGERS:
                 raise Overloaded("too_many_triggers")
-            self._log.store.client.zadd(listed, {stream: 0}, nx=True)
+            self.log.store.client.zadd(listed, {stream: 0}, nx=True)
 
     def _append(self, stream: StreamId, event: EventInput, *, expected: int) -> None:
         created = EventInput.of("stream.created", StreamCreated(source=_SOURCE))
-        self._log.append(
+        self.log.append(
             stream,
             [event],
             create=None if expected else created,

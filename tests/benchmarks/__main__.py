@@ -23,6 +23,7 @@ from tests.benchmarks.figures import Conditions, Figure, Measurement, NotMeasure
 from tests.benchmarks.flood import measure_flood
 from tests.benchmarks.length import measure_append, measure_session
 from tests.benchmarks.memory import measure_memory
+from tests.benchmarks.schedule import measure_schedule
 from tests.benchmarks.startup import measure_startup
 from tests.benchmarks.steady import measure_ack, measure_turn
 from tests.benchmarks.telemetry import measure_telemetry
@@ -43,6 +44,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "memory": measure_memory,
     "telemetry": measure_telemetry,
     "webhooks": measure_webhooks,
+    "schedule": measure_schedule,
 }
 QUICK_SHARE = 0.1
 

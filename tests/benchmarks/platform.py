@@ -68,14 +68,14 @@ class Platform:
 
     def events(self, session: str) -> list[PlatformEvent]:
         """The first 500 events of a session."""
-        return msgspec.json.decode(self._get(f"/api/sessions/{session}/events?limit=500"), type=_Page).events
+        return msgspec.json.decode(self.get(f"/api/sessions/{session}/events?limit=500"), type=_Page).events
 
     def wait_until_nothing_is_owed(self, *, within_s: float = 60.0) -> None:
         """Wait until every turn is settled. Raises: NotMeasured when that takes too long."""
         deadline, quiet = time.monotonic() + within_s, 0
         # The sets are not counted at one instant: what moves between two of them may be missed once.
         while quiet < _QUIET_LOOKS:
-            owed = sum(float(size) for size in _OWED.findall(self._get("/metrics").decode()))
+            owed = sum(float(size) for size in _OWED.findall(self.get("/metrics").decode()))
             quiet = 0 if owed else quiet + 1
             if time.monotonic() > deadline:
                 raise NotMeasured(f"{owed:g} pieces of work are still owed after {within_s:g} s")
@@ -83,7 +83,7 @@ class Platform:
 
     def why(self, session: str) -> str:
         """Why a session is not idle; empty for an idle one."""
-        wait = msgspec.json.decode(self._get(f"/api/sessions/{session}/why"), type=_Why).wait
+        wait = msgspec.json.decode(self.get(f"/api/sessions/{session}/why"), type=_Why).wait
         return wait.text if wait else ""
 
     def cpu_s(self) -> dict[str, float]:
@@ -101,7 +101,8 @@ class Platform:
         """Let go of the connection; the platform goes on."""
         self._http.close()
 
-    def _get(self, path: str) -> bytes:
+    def get(self, path: str) -> bytes:
+        """The body of an answer with status 200. Raises: NotMeasured."""
         for is_last in (False, True):
             try:
                 self._http.request("GET", path, headers={"Authorization": f"Bearer {self.token}"})

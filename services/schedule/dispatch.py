@@ -136,7 +136,8 @@ class Dispatch:
             reply_to=self._address(definition, sending),
             tick=mark_of(trigger, due.tick),
         )
-        self._check_agent(session, definition.agent)
+        if not due.session.endswith(due.tick):
+            self._check_agent(session, definition.agent)
         done = self._log.append(
             session,
             [EventInput.of("input.received", said, key=key_of(trigger, due.tick))],
@@ -157,6 +158,7 @@ class Dispatch:
             raise
 
     def _check_agent(self, session: StreamId, agent: str) -> None:
+        """Whose a session is that several ticks share, was settled by the first of them. Raises: Burned."""
         first = self._log.get(session, 1)
         if first is not None and first.decode(StreamCreated).agent != agent:
             raise Burned("session_has_another_agent")

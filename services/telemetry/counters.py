@@ -34,6 +34,9 @@ CATALOGUE: Mapping[str, Known] = {
     "turnwright_tool_calls_total": Known("Tool calls by how they ended.", ("outcome",)),
     "turnwright_deliveries_total": Known("Replies by how they ended.", ("outcome",)),
     "turnwright_inbound_total": Known("Webhooks by sender and what was done.", ("source", "outcome")),
+    "turnwright_ticks_total": Known(
+        "Ticks of triggers by what became of them; those passed over in a row count once.", ("state",)
+    ),
     "turnwright_inbound_settled_total": Known("Deliveries by what became of them.", ("state",)),
     "turnwright_signs_left_total": Known(
         "Signs that a turn runs which stay in a thread, as taking them back failed too often.", ("channel",)

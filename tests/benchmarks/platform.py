@@ -22,9 +22,12 @@ import msgspec
 import psutil
 
 from services.diagnosis.roles import read_roles
+from services.settings import embedded_addresses
+from services.streams.keys import Keys
 from tests.benchmarks.attendants import attendant, stop
 from tests.benchmarks.figures import NotMeasured
 from tests.benchmarks.load import ROOT
+from tests.fakes.store_servers import console
 from tests.plugins.install import install_plugin
 
 STUB_DELAY_MS = 20
@@ -175,6 +178,14 @@ def started(
         yield process
     finally:
         stop(process)
+
+
+def move_clock(platform: Platform, offset_ms: int) -> None:
+    """Have the store's time be so far from the real one. Forward, all leases end: as after a sleep of the machine."""
+    keys = Keys()
+    with console(embedded_addresses(platform.home)[0]) as bare:
+        for shard in range(keys.shards):
+            bare.execute_command("SET", keys.clock(shard), offset_ms)
 
 
 def free_port() -> int:

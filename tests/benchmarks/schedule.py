@@ -23,7 +23,7 @@ from services.streams.log import Log
 from services.streams.schedule_events import Definition, Misfire
 from services.streams.store import Store
 from tests.benchmarks.figures import Conditions, Figure, NotMeasured, percentile
-from tests.benchmarks.platform import Platform, run_platform
+from tests.benchmarks.platform import Platform, move_clock, run_platform
 from tests.fakes.store_servers import console
 
 MANY, IDLE_S = 10_000, 30.0
@@ -93,12 +93,12 @@ def _many(platform: Platform, count: int) -> Iterator[Figure]:
 
 def _catch_up(platform: Platform, count: int, missed: Missed) -> Figure:
     with _triggers(platform) as triggers:
-        _move_clock(platform, -HOURS * HOUR_MS)
+        move_clock(platform, -HOURS * HOUR_MS)
         _define(triggers, [(f"t{n}", _missing(n, missed)) for n in range(count)])
         _wait(lambda: _looked_at(triggers) >= count, "triggers were not looked at")
         wanted, before = count * missed.each, _dispatched(platform)
         began = time.monotonic()
-        _move_clock(platform, 0)
+        move_clock(platform, 0)
         _wait(lambda: _dispatched(platform) - before >= wanted, f"{wanted} missed ticks were not dispatched")
         took_s = time.monotonic() - began
         _check(platform, count, missed)
@@ -151,14 +151,6 @@ def _check(platform: Platform, count: int, missed: Missed) -> None:
 def _ticks(platform: Platform, trigger: str) -> Sequence[TickView]:
     raw = platform.get(f"/api/triggers/{trigger}/ticks?limit=10")
     return msgspec.json.decode(raw, type=TickPage).ticks
-
-
-def _move_clock(platform: Platform, offset_ms: int) -> None:
-    """Have the store's time be so far from the real one."""
-    keys = Keys()
-    with console(embedded_addresses(platform.home)[0]) as bare:
-        for shard in range(keys.shards):
-            bare.execute_command("SET", keys.clock(shard), offset_ms)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`make demo`: a prompt, a mention in Slack and one on GitHub, each signed, sent in and answered; with timings.
+"""`make demo`: a prompt, a mention in Slack, one on GitHub and a missed tick of a trigger, all answered; with timings.
 
 The platform is the real one on a fresh directory; stand-ins on this machine take the place of Slack and GitHub.
 Exit status 0 when all were answered.
@@ -16,9 +16,11 @@ from pathlib import Path
 import httpx2
 import msgspec
 
+from deploy.cli import output
 from services.channels.github.markers import mark_of
+from services.sessions.trigger_values import TickPage
 from tests.benchmarks.figures import NotMeasured
-from tests.benchmarks.platform import Platform, run_configured
+from tests.benchmarks.platform import Platform, move_clock, run_configured
 from tests.fakes.github_hooks import Hooks
 from tests.fakes.github_server import GitHubServer
 from tests.fakes.slack_requests import event_request, mention
@@ -28,6 +30,7 @@ from tests.scenarios import github_talk, slack_talk
 from tests.worker.waiting import wait_until
 
 WITHIN_S = 20.0
+HOUR_MS = 3_600_000
 SHOWN = 120
 
 
@@ -40,7 +43,7 @@ class Demo:
     """One running platform, and what stands in for the outside."""
 
     def __init__(self, platform: Platform, slack: SlackServer, github: GitHubServer) -> None:
-        self._slack, self._github = slack, github
+        self._slack, self._github, self._platform = slack, github, platform
         self._url = f"http://127.0.0.1:{platform.port}"
         self._http = httpx2.Client(base_url=self._url, timeout=60, trust_env=False)
         self._token = platform.token
@@ -51,6 +54,7 @@ class Demo:
         self._show("prompt over HTTP", self._prompt)
         self._show("mention in Slack", self._mention)
         self._show("mention on GitHub", self._comment)
+        self._show("missed tick", self._missed)
 
     def _show(self, what: str, ask: Callable[[], str]) -> None:
         began = time.monotonic()
@@ -94,6 +98,25 @@ class Demo:
                 return [each.body for each in issue.comments if mark_of(each.body)]
 
         return _waited(answers).partition("<!--")[0]
+
+    def _missed(self) -> str:
+        """An hourly trigger, as it is done once the store's clock shows that an hour went by unseen."""
+        move_clock(self._platform, -HOUR_MS)
+        trigger = {"cron": "0 * * * *", "prompt": "Hello from {due}", "misfire": "latest"}
+        headers = {"Authorization": f"Bearer {self._token}"}
+        self._http.put("/api/triggers/demo", json=trigger, headers=headers).raise_for_status()
+        move_clock(self._platform, 0)
+
+        def answers() -> list[str]:
+            page = self._http.get("/api/triggers/demo/ticks", headers=headers).content
+            ticks = msgspec.json.decode(page, type=TickPage).ticks
+            return [
+                f"due {output.clock(each.due)}, {each.state} to {each.session}: {each.outcome}"
+                for each in ticks
+                if each.outcome == "answered"
+            ]
+
+        return _waited(answers)
 
 
 def _waited(answers: Callable[[], list[str]]) -> str:

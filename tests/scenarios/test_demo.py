@@ -25,3 +25,5 @@ def test_the_demo_is_answered_everywhere() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     answered = re.findall(r"^(.*?) +answered in +\d+ ms: .*hello", done.stdout, re.MULTILINE | re.IGNORECASE)
     assert answered == ["prompt over HTTP", "mention in Slack", "mention on GitHub"]
+    missed = r"^missed tick +answered in +\d+ ms: due .*:00:00.*, dispatched to trigger:demo:\w+: answered$"
+    assert re.search(missed, done.stdout, re.MULTILINE)

@@ -18,6 +18,7 @@ from web.problems import Failure
 T = TypeVar("T", bound=msgspec.Struct)
 
 _UNKNOWN = re.compile(r"unknown field `(.+?)`")
+_MISSING = re.compile(r"missing required field `(.+?)`")
 _PATH = re.compile(r" - at `\$\.?(.*?)`$")
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _WAIT = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*", re.IGNORECASE)
@@ -131,7 +132,8 @@ def _invalid(message: str) -> Invalid:
     path = _PATH.search(message)
     field = path.group(1) if path else ""
     reason = _PATH.sub("", message)
-    if unknown := _UNKNOWN.search(message):
-        name = unknown.group(1)
-        return Invalid(f"{field}.{name}" if field else name, "unknown field")
+    for pattern, reason_of_one in ((_UNKNOWN, "unknown field"), (_MISSING, "is required")):
+        if found := pattern.search(message):
+            name = found.group(1)
+            return Invalid(f"{field}.{name}" if field else name, reason_of_one)
     return Invalid(field or "request", reason)

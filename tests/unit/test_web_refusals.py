@@ -38,7 +38,7 @@ def _post(client: FlaskClient, body: bytes, **headers: str) -> tuple[int, str | 
         (b'{"text": ' + b"[" * 3000 + b"]" * 3000, "too-large", None),
         (b'{"text": ' + b"[" * 1500 + b"]" * 1500 + b"}", "invalid", "text"),
         (b"null", "invalid", "request"),
-        (b"{}", "invalid", "request"),
+        (b"{}", "invalid", "text"),
         (b'{"text": 1}', "invalid", "text"),
         (b'{"text": null}', "invalid", "text"),
         (b'{"text": ""}', "invalid", "text"),

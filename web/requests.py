@@ -9,6 +9,7 @@ import msgspec
 from services.channels.http.targets import URL_LIMIT
 from services.sessions.inbound_values import DeliveryState
 from services.sessions.outbox import ENTRY_ID
+from services.sessions.ticks import CURSOR
 from services.sessions.trigger_values import TickState
 from services.sessions.values import SESSION_ID, OutboxState, Status
 from services.spool.refused import REFUSED_ID
@@ -21,6 +22,7 @@ RefusedName = Annotated[str, msgspec.Meta(pattern=f"^{REFUSED_ID}$")]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+TickPlace = Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}$")]
 CatchUp = Annotated[int, msgspec.Meta(ge=60, le=MOST_CATCH_UP_S)]
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=URL_LIMIT)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -120,11 +122,11 @@ class TriggersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TicksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which ticks of a trigger: in one state, due since `since` (epoch ms; absent: a day ago), before `cursor`."""
+    """Which ticks of a trigger: in one state, due since `since` (epoch ms; absent: a day ago); `cursor` is a page's."""
 
     state: TickState | None = None
     since: Offset | None = None
-    cursor: Offset | None = None
+    cursor: TickPlace | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 

@@ -29,6 +29,9 @@ from services.streams.vocabulary import AttemptEnded, JobStarted
 # Of one range, in what one page asks for.
 MOST = 20_000
 
+# Due, and the tick's name: a person may want two within one millisecond.
+Place = tuple[int, str]
+
 RowState = Literal["due", "claimed", "dispatched", "released", "burned", "skipped", "expired"]
 _ENDS: dict[str, RowState] = {
     "tick.dispatched": "dispatched",
@@ -53,6 +56,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     offset: Offset = 0
     outcome: str = ""
+
+
+def place_of(row: Row) -> Place:
+    """Where a row stands in the ledger."""
+    return row.due, row.tick
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,27 +107,28 @@ class Ledger:
             case type if type in _ENDS:
                 self._end(event, event.decode(TickEnded), _ENDS[type])
 
-    def newest_first(self, *, since: int, until: int) -> Iterator[Row]:
-        """The rows due from `since` to before `until`. Those of an unknown definition are left out."""
-        rows = sorted(
-            (one for one in self.rows.values() if since <= one.due < until), key=_place, reverse=True
-        )
-        ranges = [self._expanded(one, since, until) for one in self.passed]
-        return merge(rows, *ranges, key=_place, reverse=True)
+    def newest_first(self, *, since: int, before: Place) -> Iterator[Row]:
+        """The rows due from `since` on that come before a place. Those of an unknown definition are left out."""
+        rows = [one for one in self.rows.values() if since <= one.due and place_of(one) < before]
+        rows.sort(key=place_of, reverse=True)
+        ranges = [self._expanded(one, since, before) for one in self.passed]
+        return merge(rows, *ranges, key=place_of, reverse=True)
 
-    def _expanded(self, passed: Passed, since: int, until: int) -> Iterator[Row]:
+    def _expanded(self, passed: Passed, since: int, before: Place) -> Iterator[Row]:
         definition = self.definitions.get(passed.definition)
-        first, last = max(passed.first, since), min(passed.last, until - 1)
+        first, last = max(passed.first, since), min(passed.last, before[0])
         if definition is None or first > last:
             return
         for due in _times_back(definition, first, last):
-            yield Row(
+            row = Row(
                 tick=tick_name(due),
                 due=due,
                 state=passed.state,
                 reason=passed.reason,
                 recorded_at=passed.recorded_at,
             )
+            if place_of(row) < before:
+                yield row
 
     def _due(self, event: Event, due: TickQueued) -> None:
         self.rows[due.tick] = Row(
@@ -195,7 +204,3 @@ def _times_back(definition: Definition, first: int, last: int) -> Iterator[int]:
 
 def _tick(job: str) -> str:
     return job.rpartition("@")[2]
-
-
-def _place(row: Row) -> tuple[int, str]:
-    return row.due, row.tick

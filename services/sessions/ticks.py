@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice, takewhile
 
 from services.errors import NotFound
-from services.schedule.ledger import Ledger, Row, unseen
+from services.schedule.ledger import Ledger, Place, Row, unseen
 from services.schedule.names import stream_of
 from services.sessions.trigger_values import TickPage, TickState, TickView
 from services.sessions.triggers import Triggers
@@ -15,6 +15,7 @@ from services.streams.near import newest_first
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 7
+CURSOR = r"[0-9]{1,16}\.[A-Za-z0-9.-]{1,60}"
 # Four for each tick of a week, and room.
 MOST_EVENTS = 60_000
 # The clock of a store may have been set back by this much between a tick and what is written of it.
@@ -33,11 +34,11 @@ class Ticks:
         trigger: str,
         *,
         since: int | None = None,
-        cursor: int | None = None,
+        cursor: str | None = None,
         state: TickState | None = None,
         limit: int = 100,
     ) -> TickPage:
-        """The newest `limit` ticks due from `since` (epoch ms, absent: a day ago), before the one due at `cursor`.
+        """The newest `limit` ticks due from `since` (epoch ms, absent: a day ago), before the one at `cursor`.
 
         Raises: NotFound, Unavailable.
         """
@@ -49,10 +50,11 @@ class Ticks:
         ledger = Ledger(self._events(stream, start - SLACK_MS))
         ledger.passed += unseen(known.state, known.now)
         self._define(stream, ledger)
-        rows = ledger.newest_first(since=start, until=cursor if cursor is not None else known.now + DAY_MS)
+        before = (known.now + DAY_MS, "") if cursor is None else _place(cursor)
+        rows = ledger.newest_first(since=start, before=before)
         wanted = (row for row in rows if state in (None, row.state))
         found = list(islice(wanted, limit + 1))
-        after = str(found[limit - 1].due) if len(found) > limit else None
+        after = _cursor(found[limit - 1]) if len(found) > limit else None
         return TickPage(ticks=tuple(_shown(row) for row in found[:limit]), cursor=after)
 
     def _events(self, stream: StreamId, since: int) -> list[Event]:
@@ -65,6 +67,15 @@ class Ticks:
             event = self._log.get(stream, wanted)
             for told in [event] if event is not None else self._log.read(stream, limit=1):
                 ledger.learn(told)
+
+
+def _cursor(row: Row) -> str:
+    return f"{row.due}.{row.tick}"
+
+
+def _place(cursor: str) -> Place:
+    due, _, tick = cursor.partition(".")
+    return int(due), tick
 
 
 def _shown(row: Row) -> TickView:

@@ -33,6 +33,7 @@ from services.processors.agent.rules import Rules
 from services.processors.agent.state import AgentState
 from services.processors.registry import ProcessorRegistry
 from services.processors.unit import AnyProcessor
+from services.schedule.processor import Schedule
 from services.sessions.facade import Sessions
 from services.spool.entry import Appender
 from services.spool.file import SpoolFile
@@ -40,7 +41,7 @@ from services.spool.keeping import InLog
 from services.spool.refused import RefusedWebhooks
 from services.spool_settings import SpoolSettings
 from services.streams.event import Event, EventInput, StreamId
-from services.streams.keys import INBOUND, Keys
+from services.streams.keys import INBOUND, SCHEDULE, Keys
 from services.streams.log import Loaded, Log
 from services.streams.store import Store
 from services.streams.vocabulary import LLMRequested, LLMSettled, Usage
@@ -74,7 +75,7 @@ class Stage:
         registry = ProcessorRegistry(
             [Agent(lambda name: Rules())],
             {p.contract.name: p for p in plugins},
-            apart={INBOUND: [Router(sources)]},
+            apart={INBOUND: [Router(sources)], SCHEDULE: [Schedule()]},
         )
         self.capture = Capture(InLog(lambda: Appender(self.log)), sources, Counters())
         self.advancer = Advancer(self.log, registry, "stage")

@@ -172,7 +172,8 @@ def _defined(state: TriggerState, defined: TriggerDefined, event: Event) -> Trig
         spans=(*_closed(state, event.created_at), span),
         after=event.created_at if is_far_ahead(state, event.created_at) else state.after,
         parked="",
-        kept_at=event.created_at,
+        # Not later for an edit: what is edited every day would never be written down, and grow.
+        kept_at=min(state.kept_at or event.created_at, event.created_at),
     )
 
 

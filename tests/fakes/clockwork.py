@@ -191,10 +191,10 @@ class Clockwork:
         return {one.tick: one for one in reversed(page.ticks)}
 
     def states(self, trigger: str = "nightly") -> dict[str, str]:
-        """The state of each tick, with its reason or outcome."""
+        """The state of each tick of the last days, with its reason or outcome."""
         return {
             tick: ": ".join(filter(None, (one.state, one.reason or one.outcome)))
-            for tick, one in self.rows(trigger).items()
+            for tick, one in self.rows(trigger, since=0).items()
         }
 
     def inputs(self, session: str) -> list[InputReceived]:

@@ -1,4 +1,4 @@
-"""Triggers over HTTP: defined, changed, listed, removed, fired; and what is wrong with a definition, said by its field."""
+"""Triggers over HTTP: defined, changed, listed, removed, fired; what is wrong with one is said by its field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each due time, over HTTP: every one is there once, page by page; and when an expression is due next."""
+"""What became of each due time, over HTTP: each is there once, page by page; and when an expression is due next."""
 
 from __future__ import annotations
 

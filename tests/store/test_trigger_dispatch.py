@@ -314,3 +314,16 @@ def test_a_place_that_does_not_answer_is_tried_again_and_one_that_is_gone_burns(
 
     assert clock.states() == {at(10): "burned: channel_not_found"}
     assert clock.inputs(SESSION) == []
+
+
+def test_four_hours_of_missed_minutes_are_caught_up_with_the_oldest_first(clock: Clockwork) -> None:
+    clock.define(cron="* * * * *", misfire="all", overlap="allow", session="one")
+    clock.work()
+
+    clock.pass_time(3 * HOUR)
+    clock.work()
+
+    assert set(clock.states().values()) == {"dispatched"}
+    ticks = [each.tick for each in clock.inputs(ONE)]
+    assert len(ticks) == 180
+    assert ticks == sorted(ticks)

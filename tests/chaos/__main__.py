@@ -1,7 +1,7 @@
 """`make kill-test`: 500 turns under at least 40 counted kills, in three variants, with figures.
 
-`python -m tests.chaos [--seed N] [--variant NAME] [--short] [--channels] [--keep FOLDER]`; with `--channels` 300
-mentions over Slack and GitHub, in three variants.
+`python -m tests.chaos [--seed N] [--variant NAME] [--short] [--channels | --schedule] [--keep FOLDER]`; with
+`--channels` 300 mentions over Slack and GitHub, in three variants; with `--schedule` a simulated day of triggers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos import outings
+from tests.chaos import day_plan, outings
 from tests.chaos.campaign import Result, run
+from tests.chaos.day import live_through
 from tests.chaos.thread_campaign import Report, go_out
 from tests.chaos.variants import LONG, SHORT
 from tests.plugins.install import install_plugin
@@ -27,6 +28,8 @@ def main() -> int:
         plugins = folder / "plugins"
         for name in ("acme_provider", "acme_tools"):
             install_plugin(name, plugins)
+        if options.schedule:
+            return _schedule(options, folder, plugins)
         return (_channels if options.channels else _prompts)(options, folder, plugins)
 
 
@@ -60,12 +63,23 @@ def _channels(options: argparse.Namespace, folder: Path, plugins: Path) -> int:
     return 0 if clean else 1
 
 
+def _schedule(options: argparse.Namespace, folder: Path, plugins: Path) -> int:
+    scale = day_plan.SHORT if options.short else day_plan.LONG
+    (folder / scale.name).mkdir(parents=True)
+    report = live_through(scale, folder / scale.name, site=plugins, seed=options.seed)
+    _say(report.figures() if report.is_clean() else report.report())
+    _say(report.excerpts())
+    _say(f"{report.ticks()} due times, seed {options.seed}: {'all kept' if report.is_clean() else 'BROKEN'}")
+    return 0 if report.is_clean() else 1
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="The kill test.")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--variant", help="only this one")
     parser.add_argument("--short", action="store_true", help="the plan of the test suite")
     parser.add_argument("--channels", action="store_true", help="mentions over Slack and GitHub")
+    parser.add_argument("--schedule", action="store_true", help="a simulated day of triggers")
     parser.add_argument("--keep", help="a new folder for data and output, left behind")
     return parser.parse_args()
 

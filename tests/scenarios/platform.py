@@ -200,9 +200,9 @@ class Platform:
         """Start a worker; `variables` come on top of its environment."""
         return self._start(name, _turnwright("worker", "--name", name), variables=variables)
 
-    def start_beat(self) -> Part:
-        """Start a beat."""
-        return self._start("beat", _turnwright("beat"))
+    def start_beat(self, name: str = "beat") -> Part:
+        """Start a beat; any number of them may run."""
+        return self._start(name, _turnwright("beat"))
 
     def wait_ready(self, *, workers: int) -> None:
         """Wait until web answers and that many workers report."""

@@ -198,7 +198,8 @@ class Attachment(Table):
     """The processor."""
 
     streams: str = Field(default="*", min_length=1, max_length=200)
-    """A pattern of stream ids, with * and ? as in file names."""
+    """A pattern of stream ids, with * and ? as in file names. Of deliveries and triggers only where it begins with
+    `inbound:` or `schedule:`."""
 
 
 class RouteConfig(Table):

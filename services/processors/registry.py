@@ -70,7 +70,7 @@ class ProcessorRegistry:
         self, stream: StreamId, rows: Mapping[str, Row], attached: Sequence[str] = ()
     ) -> list[AnyProcessor]:
         """The processors of a stream: `rows` say which ran before, `attached` what an event just added."""
-        kind = next((prefix for prefix in self._apart if stream.startswith(prefix)), None)
+        kind = self._kind_of(stream)
         chosen = list(self._builtin if kind is None else self._apart[kind])
         chosen += [p for name, p in self._on_demand.items() if name in rows or name in attached]
         names = {p.contract.name for p in chosen}
@@ -94,8 +94,12 @@ class ProcessorRegistry:
         return all(p in own for p in processors)
 
     def matches(self, name: str, stream: StreamId) -> bool:
-        """Whether configuration attaches `name` to `stream`."""
-        return any(n == name and fnmatch.fnmatchcase(stream, pattern) for n, pattern in self._patterns)
+        """Whether configuration attaches `name` to `stream`. What is no session has to be meant: `*` is sessions."""
+        kind = self._kind_of(stream) or ""
+        return any(
+            n == name and pattern.startswith(kind) and fnmatch.fnmatchcase(stream, pattern)
+            for n, pattern in self._patterns
+        )
 
     def all(self) -> dict[str, AnyProcessor]:
         """Every processor this process can run, by name."""
@@ -105,6 +109,9 @@ class ProcessorRegistry:
     def patterns(self) -> tuple[tuple[str, str], ...]:
         """(name, stream pattern) as configured."""
         return self._patterns
+
+    def _kind_of(self, stream: StreamId) -> str | None:
+        return next((prefix for prefix in self._apart if stream.startswith(prefix)), None)
 
     def _own(self) -> Sequence[AnyProcessor]:
         return (*self._builtin, *chain.from_iterable(self._apart.values()), *self._on_demand.values())

@@ -24,6 +24,7 @@ from services.sessions.values import (
     WrongState,
 )
 from services.streams.event import Event, EventInput, Offset, StreamId
+from services.streams.keys import is_session
 from services.streams.log import Log
 from services.streams.vocabulary import (
     CancelRequested,
@@ -53,6 +54,7 @@ class Controls:
 
         Raises: NotFound, Unavailable.
         """
+        _check_session(stream)
         seen = inspect(self._log, self._explain, stream)
         agent = seen.agent
         if seen.is_current and agent.turn is None and not agent.pending:
@@ -63,6 +65,7 @@ class Controls:
 
     def pause(self, stream: StreamId, *, reason: str = "operator") -> Commanded:
         """Take no inputs and start no jobs until resumed. Raises: Invalid, NotFound, Unavailable."""
+        _check_session(stream)
         reason = reason.strip()
         if not 0 < len(reason) <= REASON_LIMIT:
             raise Invalid("reason", f"must be 1 to {REASON_LIMIT} characters")
@@ -118,6 +121,7 @@ class Controls:
         contract = self._installed.get(name)
         if contract is None:
             raise NotFound(f"processor {name}")
+        _check_session(stream)
         seen = inspect(self._log, self._explain, stream)
         if any(each.name == name for each in seen.processors):
             return Commanded(session=stream, offset=seen.head, changed=False)
@@ -163,6 +167,12 @@ class Controls:
         if event is None or event.type != "input.received":
             return NotFound(f"input {offset}")
         return NotPending("the input can no longer be changed")
+
+
+def _check_session(stream: StreamId) -> None:
+    """Nobody talks in the streams of deliveries and triggers: there is nothing to pause or to stop."""
+    if not is_session(stream):
+        raise NotFound(f"session {stream}")
 
 
 def _shown(event: Event, edits: Edits) -> PendingInput:

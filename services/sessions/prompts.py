@@ -17,6 +17,7 @@ from services.errors import Conflict, Invalid, KeyReused, NotFound
 from services.faults import Faults
 from services.sessions.values import Accepted, WrongState, session_id
 from services.streams.event import Event, EventInput, Offset, StreamId
+from services.streams.keys import is_session
 from services.streams.log import Appended, Log
 from services.streams.payload import Policy
 from services.streams.vocabulary import InputReceived, InputWithdrawn, StreamCreated, TurnSettled
@@ -118,6 +119,8 @@ class Prompts:
         return _accepted(stream, done)
 
     def _continue(self, stream: StreamId, prompt: Prompt, key: str | None) -> Accepted:
+        if not is_session(stream):
+            raise NotFound(f"session {stream}")
         for _ in range(_ATTEMPTS):
             agent = self._existing_agent(stream)
             if agent is not None:

@@ -76,3 +76,22 @@ def test_what_runs_on_demand_runs_from_the_first_event_on_that_has_work_for_it()
     assert begun is running
     assert registry.are_builtin([begun])
     assert "puppet" in registry.all()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stream", "is_wanted"),
+    [
+        ("*", "app:x", True),
+        ("*", "schedule:nightly", False),
+        ("*nightly", "schedule:nightly", False),
+        ("schedule:*", "schedule:nightly", True),
+        ("schedule:*", "app:x", False),
+    ],
+)
+def test_a_pattern_means_sessions_unless_it_names_another_kind_of_stream(
+    pattern: str, stream: str, is_wanted: bool
+) -> None:
+    registry = ProcessorRegistry([], {"puppet": Puppet()}, [("puppet", pattern)], apart={"schedule:": []})
+
+    assert registry.matches("puppet", StreamId(stream)) is is_wanted
+    assert len(registry.of(StreamId(stream), {})) == is_wanted

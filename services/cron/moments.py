@@ -7,23 +7,27 @@ from datetime import datetime
 from services.cron.times import BadTimes, zone_of
 from services.errors import Invalid
 
+# The year 10000: no calendar here goes further.
+END_MS = 253_402_300_800_000
 _FORM = "must be epoch milliseconds, or a time such as 2026-12-24T18:00 or 2026-12-24T18:00:00+01:00"
 
 
 def moment_of(given: int | str | datetime, tz: str) -> int:
-    """Epoch milliseconds. A time without an offset is what the clock of `tz` shows. Raises: Invalid."""
-    if isinstance(given, int):
-        if given < 1:
-            raise Invalid("at", _FORM)
-        return given
+    """Epoch milliseconds of a whole second, as ticks are named by it. A time without an offset is what the clock of
+    `tz` shows. Raises: Invalid."""
     try:
-        at = datetime.fromisoformat(given) if isinstance(given, str) else given
-        local = at if at.tzinfo else at.replace(tzinfo=zone_of(tz))
-        moment = int(local.timestamp()) * 1000
+        moment = given // 1000 if isinstance(given, int) else _seconds(given, tz)
     except BadTimes as error:
         raise Invalid(error.field, error.reason) from None
     except (ValueError, OverflowError, OSError):
         raise Invalid("at", _FORM) from None
     if moment < 1:
         raise Invalid("at", _FORM)
-    return moment
+    if moment * 1000 >= END_MS:
+        raise Invalid("at", "must be before the year 10000")
+    return moment * 1000
+
+
+def _seconds(given: str | datetime, tz: str) -> int:
+    at = datetime.fromisoformat(given) if isinstance(given, str) else given
+    return int((at if at.tzinfo else at.replace(tzinfo=zone_of(tz))).timestamp())

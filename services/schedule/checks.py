@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Protocol
 
+from services.cron.moments import moment_of
 from services.cron.template import check_template
 from services.cron.times import BadTimes, check_times, zone_of
 from services.errors import Invalid
@@ -14,8 +15,6 @@ from services.streams.schedule_events import PROMPT_LIMIT, Definition
 
 _id = re.compile(TRIGGER_ID)
 _control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# No calendar goes further.
-LATEST_MS = 253_402_300_000_000
 
 
 class KnownPlaces(Protocol):
@@ -63,8 +62,8 @@ def _check_prompt(prompt: str) -> None:
 def _check_times(given: Definition) -> None:
     if bool(given.cron) == bool(given.at):
         raise Invalid("cron", "is given, or at: one of them")
-    if given.at > LATEST_MS:
-        raise Invalid("at", "must be epoch milliseconds before the year 10000")
+    if given.at:
+        moment_of(given.at, given.tz)
     try:
         zone_of(given.tz)
         if given.cron:

@@ -8,9 +8,10 @@ from itertools import islice
 
 import msgspec
 
+from services.cron.moments import END_MS
 from services.cron.times import BadTimes, Times, zone_of
 from services.errors import Conflict, Defect, Invalid, NotFound, Overloaded
-from services.schedule.checks import LATEST_MS, KnownPlaces, check_definition, check_id
+from services.schedule.checks import KnownPlaces, check_definition, check_id
 from services.schedule.names import manual_name, stream_of, trigger_of
 from services.schedule.processor import Schedule
 from services.schedule.state import MOST_SPANS, TriggerState, is_far_ahead, reduce
@@ -147,7 +148,7 @@ class Triggers:
     def preview(self, cron: str, tz: str, *, after: int | None, count: int) -> Preview:
         """The next `count` due times of an expression. Raises: Invalid, Unavailable."""
         start = self._now() if after is None else after
-        if start > LATEST_MS:
+        if start >= END_MS:
             raise Invalid("after", "must be epoch milliseconds before the year 10000")
         try:
             zone = zone_of(tz)

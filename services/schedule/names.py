@@ -36,6 +36,11 @@ def session_of(trigger: str, tick: str, *, is_one: bool) -> StreamId:
     return StreamId(f"{SESSION}{trigger}" if is_one else f"{SESSION}{trigger}:{tick}")
 
 
+def is_one(session: str) -> bool:
+    """Whether a trigger's session is the one of all its ticks."""
+    return session.count(":") == 1
+
+
 def job_of(stream: StreamId, tick: str) -> JobId:
     """The job that takes a tick to its session."""
     return JobId(f"{stream}@{tick}")

@@ -13,7 +13,7 @@ from services.cron.times import BadTimes
 from services.outbox.entries import digest_of
 from services.processors.contract import Contract, Decision, Emit, Moment, Processor, SettleJob, StartJob
 from services.schedule.names import job_of, manual_name, session_of, tick_name, trigger_of
-from services.schedule.state import MOST_OPEN, Span, TriggerState, is_busy, reduce
+from services.schedule.state import MOST_OPEN, Open, Span, TriggerState, is_busy, reduce
 from services.streams.event import Event, EventInput
 from services.streams.payload import Payload
 from services.streams.schedule_events import (
@@ -135,19 +135,20 @@ class _Step:
         """Nothing of a trigger that was removed goes on, but what is on its way right now."""
         for tick in _stopped(self._state)[: self._left]:
             one = self._state.open[tick]
-            job = job_of(self._stream, tick)
+            session = self._session(tick, one)
             if one.stage == "queued":
-                destination = _destination(one.session)
+                job, destination = job_of(self._stream, tick), _destination(session)
                 self.decided.append(
                     SettleJob(kind="deliver", id=job, token=one.attempts, destination=destination)
                 )
-            self._end("tick.skipped", TickEnded(tick=tick, session=one.session, reason="removed"))
+            self._end("tick.skipped", TickEnded(tick=tick, session=session, reason="removed"))
 
     def expire(self) -> None:
         """What waited for the one before it for too long is not done any more."""
         for tick, one in self._state.open.items():
             if one.stage == "waiting" and one.expires_at <= self._now and self._left:
-                self._end("tick.expired", TickEnded(tick=tick, session=one.session, reason="overlap"))
+                ended = TickEnded(tick=tick, session=self._session(tick, one), reason="overlap")
+                self._end("tick.expired", ended)
 
     def admit(self) -> None:
         """Let go what may."""
@@ -157,7 +158,7 @@ class _Step:
                 continue
             self._left -= 1
             self.decided.append(_emit("tick.admitted", TickAdmitted(tick=tick)))
-            self.decided.append(self._job(tick, one.session, one.expires_at))
+            self.decided.append(self._job(tick, self._session(tick, one), one.expires_at))
             self._is_busy = True
 
     def account(self) -> None:
@@ -258,6 +259,9 @@ class _Step:
         if self._passed is not None:
             self.decided.append(_emit(*self._passed))
         self._passed = None
+
+    def _session(self, tick: str, one: Open) -> str:
+        return session_of(trigger_of(self._stream), tick, is_one=one.is_one)
 
     def _end(self, type: str, ended: TickEnded) -> None:
         self.decided.append(_emit(type, ended))

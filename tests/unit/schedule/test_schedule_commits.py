@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from services.processors.contract import STATE_LIMIT
+from services.schedule.state import MOST_OPEN, MOST_SPANS, TriggerState
 from services.streams.event import EventInput
 from services.streams.schedule_events import (
     Definition,
@@ -156,4 +159,24 @@ def test_a_trigger_that_ran_ahead_under_a_wrong_clock_begins_again_once_it_is_de
     lane.rest()
 
     assert lane.timer == NINE + 2 * HOUR
+    assert lane.state == lane.folded()
+
+
+def test_a_state_as_large_as_it_may_become_fits(lane: Lane) -> None:
+    cron = ",".join(["1-59/2"] * 26) + " * * * *"
+    given = {"prompt": '"' * 12_288, "cron": cron, "answer_in": '"' * 300, "catch_up_s": 259_200}
+    tz = "America/Argentina/ComodRivadavia"
+    lane.define(**given, tz=tz, misfire="all", overlap="queue")
+    lane.rest()
+    lane.now += 7 * HOUR
+    lane.rest()
+    assert len(lane.state.open) == MOST_OPEN
+
+    for _ in range(MOST_SPANS + 1):
+        lane.now += 2 * MINUTE
+        lane.define(**given, tz=tz, misfire="all", overlap="queue", paused=True)
+    read = lane.commit().before["s:schedule"]
+
+    assert len(msgspec.json.decode(read, type=TriggerState).spans) > MOST_SPANS
+    assert 40_000 < len(read) < STATE_LIMIT - 4096
     assert lane.state == lane.folded()

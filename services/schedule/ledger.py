@@ -5,7 +5,7 @@ Times in a row that were passed over for one reason are one event, and many rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Literal
@@ -115,11 +115,7 @@ class Ledger:
         return merge(rows, *ranges, key=place_of, reverse=True)
 
     def _expanded(self, passed: Passed, since: int, before: Place) -> Iterator[Row]:
-        definition = self.definitions.get(passed.definition)
-        first, last = max(passed.first, since), min(passed.last, before[0])
-        if definition is None or first > last:
-            return
-        for due in _times_back(definition, first, last):
+        for due in self._times_back(passed, max(passed.first, since), min(passed.last, before[0])):
             row = Row(
                 tick=tick_name(due),
                 due=due,
@@ -129,6 +125,22 @@ class Ledger:
             )
             if place_of(row) < before:
                 yield row
+
+    def _times_back(self, passed: Passed, first: int, last: int) -> Sequence[int]:
+        """Its due times from `first` to `last`, the newest first."""
+        definition = self.definitions.get(passed.definition)
+        if first > last:
+            return ()
+        if passed.first == passed.last:
+            # Most are one time by itself, and there may be thousands.
+            return (first,)
+        if definition is None:
+            return ()
+        try:
+            times = Times(definition.cron, definition.tz).between(first - 1, last)
+            return list(islice(times, MOST))[::-1]
+        except BadTimes:
+            return ()
 
     def _due(self, event: Event, due: TickQueued) -> None:
         self.rows[due.tick] = Row(
@@ -188,18 +200,6 @@ def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
                 state="skipped" if passes else "due",
                 reason=passes or "nobody_looked_yet",
             )
-
-
-def _times_back(definition: Definition, first: int, last: int) -> Iterator[int]:
-    """The due times of a definition from `first` to `last`, the newest first."""
-    if not definition.cron:
-        yield definition.at
-        return
-    try:
-        times = list(islice(Times(definition.cron, definition.tz).between(first - 1, last), MOST))
-    except BadTimes:
-        return
-    yield from reversed(times)
 
 
 def _tick(job: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -25,7 +25,7 @@ from services.sessions.trigger_values import (
     TriggerView,
 )
 from services.sessions.values import WrongState
-from services.streams.event import EventInput, StreamId
+from services.streams.event import Event, EventInput, StreamId
 from services.streams.log import Loaded, Log
 from services.streams.schedule_events import Definition, Origin, TriggerDefined, TriggerFired, TriggerRemoved
 from services.streams.store import translated
@@ -36,6 +36,7 @@ NAME = Schedule.contract.name
 MOST_TRIGGERS = 50_000
 MOST_PREVIEWED = 1000
 _ATTEMPTS = 8
+_PAGE = 1000
 _SOURCE = "schedule"
 
 
@@ -140,10 +141,18 @@ class Triggers:
         loaded = self.log.load(stream)
         state = _stored(loaded)
         unread = 0
-        for event in loaded.events:
+        for event in self._unread(stream, loaded):
             state = reduce(state, event)
             unread += event.type == "trigger.defined"
         return Known(state=state, head=loaded.head, now=loaded.now, unread=unread)
+
+    def _unread(self, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
+        """Up to the head, however much that is: it is the head that a change is to follow."""
+        page: Sequence[Event] = loaded.events
+        yield from page
+        while page and page[-1].offset < loaded.head:
+            page = self.log.read(stream, after=page[-1].offset, upto=loaded.head, limit=_PAGE)
+            yield from page
 
     def preview(self, cron: str, tz: str, *, after: int | None, count: int) -> Preview:
         """The next `count` due times of an expression. Raises: Invalid, Unavailable."""

@@ -25,9 +25,10 @@ NAMED = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-# No clock was ever set by more than this at once.
-_SHIFT = timedelta(hours=3)
+# Clocks are set by an hour or two; where the date line was moved, by a day.
+_SHIFT, _LONGEST_SHIFT = timedelta(hours=3), timedelta(hours=25)
 _HOUR, _DAY, _MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _DAYS_AHEAD = 50 * 366
 
 
@@ -55,12 +56,13 @@ class Times(msgspec.Struct, frozen=True):
         found = _next(_sim(self.cron, local + timedelta(seconds=1), reverse=True))
         if found is None:
             return None
-        is_plain = not _is_odd(zone) and (local - _SHIFT).astimezone(zone).utcoffset() == local.utcoffset()
-        if is_plain and found.utcoffset() == local.utcoffset():
+        is_set = _is_set_about(zone, _ms(local)) or _is_set_about(zone, _ms(found))
+        if not is_set and not _is_odd(zone) and found.utcoffset() == local.utcoffset():
             return _ms(found)
         # Backwards the rules for clocks that are set do not hold: from before that on, forwards.
+        back = 2 * (_LONGEST_SHIFT if is_set else _SHIFT)
         last = None
-        for due in self.between(_ms(min(found, local) - 2 * _SHIFT), at_ms):
+        for due in self.between(min(_ms(found), at_ms) - back // _MILLISECOND, at_ms):
             last = due
         return last
 
@@ -142,6 +144,13 @@ def _by_minutes(sim: CronSim, after: datetime) -> Iterator[datetime]:
         if day >= date.max - 2 * _DAY:
             return
         day += _DAY
+
+
+def _is_set_about(zone: ZoneInfo, at_ms: int) -> bool:
+    """Whether its clocks are set within a day or so of a time."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    before, after = ((at + shift).astimezone(zone) for shift in (-_LONGEST_SHIFT, _LONGEST_SHIFT))
+    return before.utcoffset() != after.utcoffset()
 
 
 @lru_cache(maxsize=1024)

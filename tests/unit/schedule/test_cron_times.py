@@ -222,3 +222,12 @@ def test_where_the_calendar_ends_nothing_is_due(tz: str) -> None:
     assert Times("0 0 1 1 *", tz).after(end) is None
     with pytest.raises(BadTimes):
         Times("* * * * *", tz).after(2**62)
+
+
+def test_the_last_due_time_is_found_where_a_whole_day_was_left_out() -> None:
+    """Samoa went from the 29th to the 31st of December 2011: what was due on the 30th ran right after it."""
+    change = datetime(2011, 12, 30, 10, tzinfo=UTC)
+
+    assert Times("* * * * *", "Pacific/Apia").last(ms(change)) == ms(change)
+    assert Times("0 12 * * *", "Pacific/Apia").last(ms(change)) == ms(change)
+    assert Times("0 12 * * *", "Pacific/Apia").last(ms(change) - 1) == ms(change - timedelta(hours=12))

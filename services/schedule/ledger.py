@@ -28,6 +28,7 @@ from services.streams.vocabulary import AttemptEnded, JobStarted
 
 # Of one range, in what one page asks for.
 MOST = 20_000
+UNSEEN = "nobody_looked_yet"
 
 # Due, and the tick's name: a person may want two within one millisecond.
 Place = tuple[int, str]
@@ -92,7 +93,7 @@ class Ledger:
                     self.definitions[told[0]] = told[1]
             case "trigger.fired":
                 tick = manual_name(event.offset)
-                self.rows[tick] = Row(tick=tick, due=event.created_at, state="due")
+                self.rows[tick] = Row(tick=tick, due=event.created_at, state="due", reason=UNSEEN)
             case "tick.queued":
                 self._due(event, event.decode(TickQueued))
             case "ticks.skipped" | "ticks.expired":
@@ -198,7 +199,7 @@ def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
                 last=last,
                 definition=span.definition,
                 state="skipped" if passes else "due",
-                reason=passes or "nobody_looked_yet",
+                reason=passes or UNSEEN,
             )
 
 

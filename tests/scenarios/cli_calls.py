@@ -1,4 +1,7 @@
-"""Runs the `turnwright` command as people do: in a process of its own, with an environment of its own."""
+"""Runs the `turnwright` command as people do: in a process of its own, with an environment of its own.
+
+Or in this process, where a test asks for many: starting one takes most of a second.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from deploy.cli.main import run
 
 COMMAND = (sys.executable, "-c", "from deploy.cli.main import main; main()")
 ROOT = Path(__file__).parents[2]
@@ -47,3 +54,28 @@ class Shell:
         out, err = process.communicate(timeout=30)
         assert "Traceback" not in err, err
         return Ended(status=process.returncode, out=out, err=err)
+
+
+class Here:
+    """The environment of this process, changed for one test."""
+
+    def __init__(
+        self,
+        home: Path,
+        patch: pytest.MonkeyPatch,
+        capture: pytest.CaptureFixture[str],
+        variables: dict[str, str],
+    ) -> None:
+        self._capture = capture
+        for name in [name for name in os.environ if name.startswith("TURNWRIGHT_")]:
+            patch.delenv(name)
+        for name, value in {"TURNWRIGHT_HOME": str(home), **variables}.items():
+            patch.setenv(name, value)
+        patch.chdir(home)
+
+    def run(self, *arguments: str) -> Ended:
+        """Run a command to its end."""
+        self._capture.readouterr()
+        status = run(list(arguments))
+        out, err = self._capture.readouterr()
+        return Ended(status=status, out=out, err=err)

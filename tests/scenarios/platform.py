@@ -32,6 +32,8 @@ from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.processors.breaker import Breaker
 from services.processors.lineage import Lineage
+from services.schedule.outcomes import Outcomes
+from services.schedule.processor import Schedule
 from services.streams.admission import SHARDS
 from services.streams.keys import Keys
 from tests.fakes.store_proxy import StoreProxy
@@ -61,6 +63,8 @@ BUILT_IN = (
     Replies(),
     Obligations(overdue_ms=1, gives_up_ms=1),
     Router({}),
+    Schedule(),
+    Outcomes(),
 )
 
 

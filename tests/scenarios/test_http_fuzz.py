@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.streams.schedule_events import Definition
 from tests.scenarios.http_stage import Stage, call, opened_stage
 from web.app import WebLimits
 from web.problems import KINDS, TYPE_PREFIX
@@ -33,6 +34,11 @@ PATHS = (
     "/api/outbox/{session}/replay",
     "/api/outbox/{session}@r{offset}/replay",
     "/api/outbox/{session}@r{offset}/discard",
+    "/api/triggers",
+    "/api/triggers/{trigger}",
+    "/api/triggers/{trigger}/ticks",
+    "/api/triggers/{trigger}/fire",
+    "/api/schedule/preview",
     "/api/event-types",
     "/healthz",
     "/readyz",
@@ -40,8 +46,15 @@ PATHS = (
     "/openapi.json",
     "/{session}",
 )
-FIELDS = ("text", "session", "agent", "policy", "queued", "reason", "callback", "")
-QUERIES = ("after", "limit", "type", "status", "source", "q", "cursor", "before", "state", "session", "x")
+FIELDS = (
+    *("text", "session", "agent", "policy", "queued", "reason", "callback", ""),
+    *("prompt", "cron", "at", "tz", "catch_up_s", "answer_in", "paused"),
+)
+QUERIES = (
+    *("after", "limit", "type", "status", "source", "q", "cursor", "before", "state", "session", "x"),
+    *("since", "expr", "tz", "count"),
+)
+NAMES = ("session", "offset", "name", "trigger")
 HEADERS = (
     *("Idempotency-Key", "Prefer", "Accept", "Last-Event-ID", "Content-Type", "Content-Encoding"),
     *("Authorization", "X-Forwarded-For", "Range", "If-Match", "Expect", "Cookie"),
@@ -82,10 +95,27 @@ prompts = st.fixed_dictionaries(
         | odd_text,
     },
 )
+definitions = st.fixed_dictionaries(
+    {"prompt": odd_text | st.sampled_from(["go", "{date}", "{", "{{}}", "{0}", "{date!r:>{due}}"])},
+    optional={
+        "cron": st.sampled_from(["* * * * *", "@daily", "0 9 29 2 1", "0 0 30 2 *", "*/0 * * * *", "@reboot"])
+        | odd_text,
+        "at": numbers | odd_text | st.sampled_from(["2031-07-01T18:00", "9999-12-31T23:59:59-14:00"]),
+        "tz": st.sampled_from(["UTC", "Australia/Lord_Howe", "Africa/Monrovia", "../UTC", "posixrules"])
+        | odd_text,
+        "agent": st.sampled_from(["default", "poet"]) | odd_text,
+        "session": st.sampled_from(["each", "one"]) | odd_text,
+        "misfire": st.sampled_from(["skip", "latest", "all"]) | odd_text,
+        "overlap": st.sampled_from(["skip", "queue", "allow"]) | odd_text,
+        "catch_up_s": numbers | odd_text,
+        "answer_in": odd_text,
+        "paused": st.booleans() | odd_text,
+    },
+)
 bodies = (
     st.none()
     | st.binary(max_size=60)
-    | st.builds(lambda found: json.dumps(found).encode(), documents | prompts)
+    | st.builds(lambda found: json.dumps(found).encode(), documents | prompts | definitions)
     | st.integers(1, 900).map(lambda depth: b"[" * depth)
     | st.integers(1, 400).map(lambda depth: b'{"text":' * depth + b"1" + b"}" * depth)
 )
@@ -96,6 +126,7 @@ requests = st.fixed_dictionaries(
         "session": st.sampled_from(["app:x", "app:none"]) | odd_text.filter(bool),
         "offset": (numbers | odd_text).map(str),
         "name": st.sampled_from(["agent", "nobody"]) | odd_text,
+        "trigger": st.sampled_from(["nightly", "nobody"]) | odd_text.filter(bool),
         "query": st.dictionaries(st.sampled_from(QUERIES), (numbers | odd_text).map(str), max_size=3),
         "headers": st.dictionaries(
             st.sampled_from(HEADERS), st.sampled_from(VALUES) | header_text, max_size=3
@@ -111,11 +142,12 @@ def stage() -> Iterator[Stage]:
     with opened_stage(limits=limits) as opened:
         opened.prompt("hello", session="app:x")
         opened.advance("app:x")
+        opened.sessions.triggers.define("nightly", Definition(prompt="go", cron="0 * * * *"))
         yield opened
 
 
 def _send(stage: Stage, wanted: dict[str, object]) -> tuple[int, str | None, bytes]:
-    parts = {name: quote(str(wanted[name]), errors="surrogatepass") for name in ("session", "offset", "name")}
+    parts = {name: quote(str(wanted[name]), errors="surrogatepass") for name in NAMES}
     query = urlencode(_dict(wanted["query"]), errors="surrogatepass")
     answer = call(
         stage.client,
@@ -131,6 +163,10 @@ def _send(stage: Stage, wanted: dict[str, object]) -> tuple[int, str | None, byt
         answer.close()
 
 
+def _triggers(stage: Stage) -> list[tuple[str, int]]:
+    return [(stream, stage.log.head(stream)) for stream in stage.sessions.triggers.every()]
+
+
 def _dict(found: object) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
@@ -138,7 +174,7 @@ def _dict(found: object) -> dict[str, str]:
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wanted=requests)
 def test_no_request_breaks_the_server(stage: Stage, wanted: dict[str, object]) -> None:
-    before = stage.log.recent()
+    before = stage.log.recent(), _triggers(stage)
 
     status, mimetype, body = _send(stage, wanted)
 
@@ -149,7 +185,7 @@ def test_no_request_breaks_the_server(stage: Stage, wanted: dict[str, object]) -
             told = json.loads(body)
             assert told["status"] == status
             assert KINDS[told["type"].removeprefix(TYPE_PREFIX)][0] == status
-        assert stage.log.recent() == before
+        assert (stage.log.recent(), _triggers(stage)) == before
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -165,3 +201,24 @@ def test_a_prompt_is_either_stored_as_it_was_sent_or_refused(stage: Stage, body:
         assert json.loads(bytes(event.payload))["text"] == body["text"]
     else:
         assert answer.status_code in (400, 404, 409, 422)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=definitions)
+def test_a_trigger_is_either_what_was_sent_or_refused_by_a_field(
+    stage: Stage, body: dict[str, object]
+) -> None:
+    raw = json.dumps(body).encode()
+
+    answer = stage.call("PUT", "/api/triggers/fuzzed", data=raw, content_type="application/json")
+
+    told = answer.json or {}
+    if answer.status_code == 200:
+        shown = told["trigger"]["definition"]
+        assert {name: shown[name] for name in body if name != "at"} == {n: body[n] for n in body if n != "at"}
+        assert told["trigger"]["next"] is not None or shown["paused"]
+        stage.advance("schedule:fuzzed")
+        assert "processor.faulted" not in stage.types("schedule:fuzzed")
+    else:
+        assert answer.status_code in (400, 422), answer.text
+        assert answer.status_code == 400 or told["field"] in (*body, "cron", "request"), answer.text

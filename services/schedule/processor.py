@@ -24,6 +24,7 @@ from services.streams.schedule_events import (
     TicksPassed,
     TriggerCondensed,
     TriggerParked,
+    TriggerRemoved,
 )
 
 # Of one commit; the next goes on. A tick is two events of it where its job begins with it.
@@ -66,6 +67,7 @@ class Schedule(Processor[TriggerState]):
             {
                 "trigger.parked",
                 "trigger.condensed",
+                "trigger.removed",
                 "tick.queued",
                 "tick.admitted",
                 "tick.skipped",
@@ -98,6 +100,7 @@ class Schedule(Processor[TriggerState]):
         if _admitted(state) or _stopped(state):
             return 0
         times = [one.expires_at for one in state.open.values() if one.stage == "waiting"]
+        times += [at for at in (_goes_at(state),) if at is not None]
         for span in state.spans:
             try:
                 due = None if _sleeps(state, span) else span.next(state.after)
@@ -110,9 +113,9 @@ class Schedule(Processor[TriggerState]):
 
     def on_time(self, state: TriggerState, moment: Moment) -> Sequence[Decision]:
         """Let ticks go that waited, end those that did so for too long, account for what is due."""
-        kept = _keep(state, moment.now_ms)
+        kept = _let_go(state, moment.now_ms) or _keep(state, moment.now_ms)
         if kept is not None:
-            return (_emit("trigger.condensed", kept),)
+            return (kept,)
         step = _Step(state, moment)
         step.stop()
         step.expire()
@@ -299,13 +302,38 @@ def _sleeps(state: TriggerState, span: Span) -> bool:
     return not span.until and bool(span.passes or state.parked)
 
 
-def _keep(state: TriggerState, now: int) -> TriggerCondensed | None:
+def _goes_at(state: TriggerState) -> int | None:
+    """When something is let go of without being asked: a single time a week after it was done; a week after a trigger
+    was removed it is written down, and another week later what was before that goes."""
+    if state.definition is None:
+        is_left = not state.spans and len(state.kept) < 2
+        return state.kept_at + KEPT_MS if is_left and state.kept_at else None
+    is_done = 0 < state.definition.at <= state.after and not state.open and len(state.spans) == 1
+    if not is_done or state.origin == "config" or state.definition.paused:
+        return None
+    return max(state.after, state.spans[-1].since) + KEPT_MS
+
+
+def _let_go(state: TriggerState, now: int) -> Emit | None:
+    at = _goes_at(state)
+    if at is None or at > now:
+        return None
+    if state.definition is None:
+        return _condensed(state, now)
+    return _emit("trigger.removed", TriggerRemoved(by="schedule", definition=state.spans[-1].definition))
+
+
+def _keep(state: TriggerState, now: int) -> Emit | None:
     """Once a day all that is known is written down anew, so that what is older than a week can go."""
     is_plain = len(state.spans) == 1 and not state.spans[0].until
-    if not is_plain or now < state.kept_at + KEEP_EVERY_MS:
-        return None
+    return _condensed(state, now) if is_plain and now >= state.kept_at + KEEP_EVERY_MS else None
+
+
+def _condensed(state: TriggerState, now: int) -> Emit:
     trims = max((offset for offset, at in state.kept if at <= now - KEPT_MS), default=0)
-    return TriggerCondensed(state=msgspec.Raw(msgspec.json.encode(state)), trims=trims)
+    return _emit(
+        "trigger.condensed", TriggerCondensed(state=msgspec.Raw(msgspec.json.encode(state)), trims=trims)
+    )
 
 
 def _destination(session: str) -> str:

@@ -22,6 +22,7 @@ from services.streams.schedule_events import (
     TriggerCondensed,
     TriggerDefined,
     TriggerParked,
+    TriggerRemoved,
 )
 from services.streams.vocabulary import AttemptEnded, JobStarted
 
@@ -109,7 +110,7 @@ def reduce(state: TriggerState, event: Event) -> TriggerState:
         case "trigger.defined":
             return _defined(state, event.decode(TriggerDefined), event)
         case "trigger.removed":
-            return _removed(state, event)
+            return _removed(state, event.decode(TriggerRemoved), event)
         case "trigger.parked":
             return _parked(state, event.decode(TriggerParked))
         case "trigger.condensed":
@@ -181,10 +182,12 @@ def _defined(state: TriggerState, defined: TriggerDefined, event: Event) -> Trig
     )
 
 
-def _removed(state: TriggerState, event: Event) -> TriggerState:
-    last = [msgspec.structs.replace(one, passes=one.passes or "removed") for one in state.spans[-1:]]
-    changed = _with(state, spans=(*state.spans[:-1], *last)) if state.definition else state
-    return _with(changed, definition=None, spans=_closed(changed, event.created_at), parked="")
+def _removed(state: TriggerState, removed: TriggerRemoved, event: Event) -> TriggerState:
+    if state.definition is None or removed.definition not in (0, state.spans[-1].definition):
+        return state
+    last = msgspec.structs.replace(state.spans[-1], passes=state.spans[-1].passes or "removed")
+    spans = _closed(_with(state, spans=(*state.spans[:-1], last)), event.created_at)
+    return _with(state, definition=None, spans=spans, parked="", kept_at=event.created_at, kept=())
 
 
 def _parked(state: TriggerState, parked: TriggerParked) -> TriggerState:

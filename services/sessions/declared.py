@@ -13,8 +13,9 @@ from typing import Literal
 from services.config import TriggerConfig
 from services.cron.moments import moment_of
 from services.errors import Conflict, NotFound, Overloaded, TurnwrightError, Unavailable
-from services.schedule.names import stream_of, trigger_of
+from services.schedule.names import trigger_of
 from services.sessions.triggers import Triggers
+from services.sessions.values import WrongState
 from services.streams.schedule_events import Definition
 
 RETRY_S = 5.0
@@ -53,9 +54,10 @@ class Declared:
         """Once. Raises: Unavailable, Overloaded."""
         for trigger, definition in self._wanted.items():
             self._do(trigger, "defined", partial(self._define, trigger, definition))
-        for stream in self._triggers.every():
+        for stream, known in self._triggers.every():
             trigger = trigger_of(stream)
-            if trigger not in self._wanted and not self._stop.is_set():
+            is_left = known.state.origin == "config" and trigger not in self._wanted
+            if is_left and not self._stop.is_set():
                 self._do(trigger, "removed", partial(self._remove, trigger))
 
     def _run(self) -> None:
@@ -80,12 +82,9 @@ class Declared:
         return self._triggers.define(trigger, definition, origin="config").changed
 
     def _remove(self, trigger: str) -> bool:
-        state = self._triggers.known(stream_of(trigger)).state
-        if state.definition is None or state.origin != "config":
-            return False
         try:
             self._triggers.remove(trigger, origin="config")
-        except (NotFound, Conflict):
+        except (NotFound, WrongState, Conflict):
             return False
         return True
 

@@ -6,15 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-import msgspec
-
 from services.cron.moments import END_MS
 from services.cron.times import BadTimes, Times, zone_of
-from services.errors import Conflict, Defect, Invalid, NotFound, Overloaded
+from services.errors import Conflict, Invalid, NotFound, Overloaded
 from services.schedule.checks import KnownPlaces, check_definition, check_id
+from services.schedule.index import Index
+from services.schedule.known import Known, known, known_of
 from services.schedule.names import manual_name, stream_of, trigger_of
-from services.schedule.processor import Schedule
-from services.schedule.state import MOST_SPANS, TriggerState, is_far_ahead, reduce
+from services.schedule.state import MOST_SPANS, TriggerState, is_far_ahead
 from services.sessions.trigger_values import (
     Defined,
     Fired,
@@ -25,28 +24,15 @@ from services.sessions.trigger_values import (
     TriggerView,
 )
 from services.sessions.values import WrongState
-from services.streams.event import Event, EventInput, StreamId
-from services.streams.log import Loaded, Log
+from services.streams.event import EventInput, StreamId
+from services.streams.log import Log
 from services.streams.schedule_events import Definition, Origin, TriggerDefined, TriggerFired, TriggerRemoved
-from services.streams.store import translated
 from services.streams.vocabulary import StreamCreated
 from services.tokens import TokenId
 
-NAME = Schedule.contract.name
-MOST_TRIGGERS = 50_000
 MOST_PREVIEWED = 1000
 _ATTEMPTS = 8
-_PAGE = 1000
 _SOURCE = "schedule"
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A trigger's stream at one instant; `unread` counts definitions that nobody looked at yet."""
-
-    state: TriggerState
-    head: int
-    now: int
-    unread: int
 
 
 class Triggers:
@@ -54,6 +40,7 @@ class Triggers:
 
     def __init__(self, log: Log, agents: Collection[str], places: KnownPlaces) -> None:
         self.log, self._agents, self._places = log, agents, places
+        self._index = Index(log)
 
     def define(self, trigger: str, definition: Definition, *, origin: Origin = "api") -> Defined:
         """Make `trigger` what `definition` says, from now on.
@@ -67,13 +54,17 @@ class Triggers:
             self._check_change(known, definition, origin)
             if _is_so(known, definition, origin):
                 return Defined(trigger=view(trigger, known), changed=False)
-            if not known.head:
-                self._list(stream)
+            is_new = known.state.definition is None
+            if is_new:
+                # Before it is there: one that is not listed would be due unseen.
+                self._index.admit(stream)
             event = EventInput.of("trigger.defined", TriggerDefined(definition=definition, origin=origin))
             try:
                 self._append(stream, event, expected=known.head)
             except Conflict:
                 continue
+            if is_new:
+                self._index.add(stream)
             return Defined(trigger=view(trigger, self.known(stream)), changed=True)
         raise Conflict("trigger")
 
@@ -116,43 +107,24 @@ class Triggers:
 
     def page(self, *, cursor: str | None = None, limit: int = 100) -> TriggerPage:
         """Triggers that are not removed, by their id. Raises: Unavailable."""
-        streams = [one for one in self.every() if cursor is None or trigger_of(one) > cursor]
+        streams = [one for one in self._index.every() if cursor is None or trigger_of(one) > cursor]
         found: list[TriggerView] = []
-        for stream in streams:
-            if len(found) == limit:
-                return TriggerPage(triggers=tuple(found), cursor=found[-1].id)
-            known = self.known(stream)
-            if known.state.definition is not None:
-                found.append(view(trigger_of(stream), known))
-        return TriggerPage(triggers=tuple(found), cursor=None)
+        while streams and len(found) < limit:
+            # Hardly any that is listed was removed: one round is all, most of the time.
+            chunk, streams = streams[: limit - len(found)], streams[limit - len(found) :]
+            found += [view(trigger_of(stream), each) for stream, each in self._known_of(chunk)]
+        return TriggerPage(triggers=tuple(found), cursor=found[-1].id if streams else None)
 
-    def every(self) -> Sequence[StreamId]:
-        """The streams of all triggers that ever were, by their id. Raises: Unavailable."""
-        keys = self.log.keys
-        with translated():
-            pipe = self.log.store.client.pipeline(transaction=False)
-            for shard in range(keys.shards):
-                pipe.zrange(keys.triggers(shard), 0, -1)
-            pages = pipe.execute()
-        return sorted(StreamId(name.decode()) for page in pages for name in page)
+    def every(self) -> Iterator[tuple[StreamId, Known]]:
+        """All triggers that are there, by their id. Raises: Unavailable."""
+        return self._known_of(self._index.every())
 
     def known(self, stream: StreamId) -> Known:
         """What a trigger's events come to, those included that no worker has looked at. Raises: Unavailable."""
-        loaded = self.log.load(stream)
-        state = _stored(loaded)
-        unread = 0
-        for event in self._unread(stream, loaded):
-            state = reduce(state, event)
-            unread += event.type == "trigger.defined"
-        return Known(state=state, head=loaded.head, now=loaded.now, unread=unread)
+        return known(self.log, stream)
 
-    def _unread(self, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
-        """Up to the head, however much that is: it is the head that a change is to follow."""
-        page: Sequence[Event] = loaded.events
-        yield from page
-        while page and page[-1].offset < loaded.head:
-            page = self.log.read(stream, after=page[-1].offset, upto=loaded.head, limit=_PAGE)
-            yield from page
+    def _known_of(self, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, Known]]:
+        return (one for one in known_of(self.log, streams) if one[1].state.definition is not None)
 
     def preview(self, cron: str, tz: str, *, after: int | None, count: int) -> Preview:
         """The next `count` due times of an expression. Raises: Invalid, Unavailable."""
@@ -186,15 +158,6 @@ class Triggers:
         if known.state.definition is None:
             raise NotFound(f"trigger {trigger}")
         return known
-
-    def _list(self, stream: StreamId) -> None:
-        """Before it is there: a trigger that is not listed would be due unseen."""
-        keys = self.log.keys
-        listed = keys.triggers(keys.shard(stream))
-        with translated():
-            if self.log.store.client.zcard(listed) * keys.shards >= MOST_TRIGGERS:
-                raise Overloaded("too_many_triggers")
-            self.log.store.client.zadd(listed, {stream: 0}, nx=True)
 
     def _append(self, stream: StreamId, event: EventInput, *, expected: int) -> None:
         created = EventInput.of("stream.created", StreamCreated(source=_SOURCE))
@@ -248,14 +211,6 @@ def _next(state: TriggerState) -> int | None:
         return state.spans[-1].next(state.after)
     except BadTimes:
         return None
-
-
-def _stored(loaded: Loaded) -> TriggerState:
-    raw = loaded.fields.get(f"s:{NAME}")
-    try:
-        return TriggerState() if raw is None else msgspec.json.decode(raw, type=TriggerState)
-    except msgspec.DecodeError as error:
-        raise Defect("what a trigger is at can not be read") from error
 
 
 def _declared(origin: Origin) -> str:

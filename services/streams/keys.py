@@ -118,7 +118,7 @@ class Keys(msgspec.Struct, frozen=True):
         return self._at("ledger", shard)
 
     def triggers(self, shard: int) -> str:
-        """Sorted set: the streams of triggers, scored by when each was first defined."""
+        """Sorted set: the streams of the triggers that are there, all scored 0."""
         return self._at("triggers", shard)
 
     def recent(self, shard: int) -> str:

@@ -49,9 +49,13 @@ class TriggerDefined(Payload, frozen=True):
 
 
 class TriggerRemoved(Payload, frozen=True):
-    """The trigger is due no more, and what waits is not done any more."""
+    """The trigger is due no more, and what waits is not done any more.
+
+    With a `definition`, the offset of one, only if that is in force: it was done a week ago, and let go of.
+    """
 
     by: str = "operator"
+    definition: int = 0
 
 
 class TriggerFired(Payload, frozen=True):

@@ -129,7 +129,7 @@ def _define(triggers: Triggers, definitions: Sequence[tuple[str, Definition]]) -
 def _looked_at(triggers: Triggers) -> int:
     """How many of the triggers wait for their next time, in the due sets of the store."""
     log = triggers.log
-    now = log.load(triggers.every()[0], limit=0).now
+    now = next(triggers.every())[1].now
     with console(log.store.url) as bare:
         sets = [log.keys.due(shard, "advance") for shard in range(log.keys.shards)]
         return sum(int(bare.execute_command("ZCOUNT", each, now + 1, "+inf")) for each in sets)

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.schedule.known import Known
 from services.schedule.ledger import Ledger, Row
 from services.sessions.trigger_values import TickView
-from services.sessions.triggers import Known, view
+from services.sessions.triggers import view
 from tests.chaos.api import Detail, Event
 from tests.chaos.day_case import Case, local
 from tests.chaos.day_clock import Course

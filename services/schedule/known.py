@@ -1,0 +1,74 @@
+"""What triggers are at, read from the store: what workers folded of them, and what none of them looked at yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from services.errors import Defect
+from services.schedule.processor import Schedule
+from services.schedule.state import TriggerState, reduce
+from services.streams.entries import offset_of
+from services.streams.event import Event, StreamId
+from services.streams.keys import SCHEDULE
+from services.streams.log import Loaded, Log
+from services.streams.store import translated
+
+_NAME = f"s:{Schedule.contract.name}"
+_PAGE = 1000
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A trigger's stream at one instant; `unread` counts definitions that nobody looked at yet."""
+
+    state: TriggerState
+    head: int
+    now: int
+    unread: int
+
+
+def known(log: Log, stream: StreamId) -> Known:
+    """What all its events come to; a `head` of 0: it never was. Raises: Unavailable."""
+    loaded = log.load(stream)
+    state = _stored(loaded.fields.get(_NAME))
+    unread = 0
+    for event in _unread(log, stream, loaded):
+        state = reduce(state, event)
+        unread += event.type == "trigger.defined"
+    return Known(state=state, head=loaded.head, now=loaded.now, unread=unread)
+
+
+def known_of(log: Log, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, Known]]:
+    """Many, in their order, the most of them in one go. Raises: Unavailable."""
+    now = log.load(StreamId(SCHEDULE), limit=0).now
+    for start in range(0, len(streams), _PAGE):
+        chunk = streams[start : start + _PAGE]
+        with translated():
+            pipe = log.store.client.pipeline(transaction=False)
+            for stream in chunk:
+                pipe.hmget(log.keys.meta(stream), "at", _NAME)
+                pipe.xrevrange(log.keys.log(stream), "+", "-", count=1)
+            answers = pipe.execute()
+        for stream, (at, raw), newest in zip(chunk, answers[::2], answers[1::2], strict=True):
+            head = offset_of(newest[0][0]) if newest else 0
+            if raw is None or int(at or 0) != head:
+                yield stream, known(log, stream)
+            else:
+                yield stream, Known(state=_stored(raw), head=head, now=now, unread=0)
+
+
+def _unread(log: Log, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
+    """Up to the head, however much that is: it is the head that a change is to follow."""
+    page: Sequence[Event] = loaded.events
+    yield from page
+    while page and page[-1].offset < loaded.head:
+        page = log.read(stream, after=page[-1].offset, upto=loaded.head, limit=_PAGE)
+        yield from page
+
+
+def _stored(raw: bytes | None) -> TriggerState:
+    try:
+        return TriggerState() if raw is None else msgspec.json.decode(raw, type=TriggerState)
+    except msgspec.DecodeError as error:
+        raise Defect("what a trigger is at can not be read") from error

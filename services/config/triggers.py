@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from services.config.table import AgentName, Table
 from services.cron.moments import moment_of
-from services.cron.template import check_template
+from services.cron.template import PROMPT_LIMIT, check_prompt
 from services.cron.times import BadTimes, check_times, zone_of
 from services.errors import Invalid
 
@@ -36,7 +36,7 @@ def _expression_of(text: str | None) -> str | None:
 
 def _prompt_of(text: str) -> str:
     try:
-        check_template(text)
+        check_prompt(text)
     except Invalid as error:
         raise ValueError(error.reason) from None
     return text
@@ -64,7 +64,7 @@ class TriggerConfig(Table):
     id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     """What it is called."""
 
-    prompt: Annotated[str, Field(min_length=1, max_length=12_288), AfterValidator(_prompt_of)]
+    prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_LIMIT), AfterValidator(_prompt_of)]
     """What the agent is told. {date}, {weekday}, {time}, {due}, {tz}, {trigger} and {tick} are filled in, as the clock
     of `tz` shows them when it is due."""
 

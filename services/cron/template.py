@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from string import Formatter
@@ -9,12 +10,20 @@ from string import Formatter
 from services.cron.times import zone_of
 from services.errors import Invalid
 
+PROMPT_LIMIT = 12_288
 FIELDS = ("date", "weekday", "time", "due", "tz", "trigger", "tick")
+_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _KNOWN = ", ".join(f"{{{name}}}" for name in FIELDS)
 
 
-def check_template(text: str) -> None:
-    """Refuse what can not be filled in. Raises: Invalid."""
+def check_prompt(text: str) -> None:
+    """Refuse what says nothing, is too long, or can not be filled in. Raises: Invalid."""
+    if not text.strip():
+        raise Invalid("prompt", "must not be empty")
+    if len(text.encode("utf-8", "replace")) > PROMPT_LIMIT:
+        raise Invalid("prompt", f"must not be longer than {PROMPT_LIMIT} bytes")
+    if _control.search(text):
+        raise Invalid("prompt", "must hold no control characters but line ends and tabs")
     for _ in _pieces(text):
         pass
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from cronsim import CronSim, CronSimError
 
+CRON_LIMIT = 200
 NAMED = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -82,7 +83,9 @@ class Times(msgspec.Struct, frozen=True):
 
 
 def check_times(cron: str, tz: str) -> None:
-    """Refuse what can not be read, and what is never due. Raises: BadTimes."""
+    """Refuse what can not be read or kept, and what is never due. Raises: BadTimes."""
+    if len(cron) > CRON_LIMIT:
+        raise BadTimes("cron", f"must not be longer than {CRON_LIMIT} characters")
     if Times(cron, tz).after(0) is None:
         raise BadTimes("cron", "is never due")
 

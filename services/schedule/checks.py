@@ -7,14 +7,13 @@ from collections.abc import Collection
 from typing import Protocol
 
 from services.cron.moments import moment_of
-from services.cron.template import check_template
+from services.cron.template import check_prompt
 from services.cron.times import BadTimes, check_times, zone_of
 from services.errors import Invalid
 from services.schedule.names import TRIGGER_ID
-from services.streams.schedule_events import PROMPT_LIMIT, Definition
+from services.streams.schedule_events import Definition
 
 _id = re.compile(TRIGGER_ID)
-_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class KnownPlaces(Protocol):
@@ -43,20 +42,10 @@ def check_definition(given: Definition, agents: Collection[str], places: KnownPl
     """Refuse what could not be done when it is due. Raises: Invalid."""
     if given.agent not in agents:
         raise Invalid("agent", f"there is no agent {given.agent!r}, only {', '.join(sorted(agents))}")
-    _check_prompt(given.prompt)
+    check_prompt(given.prompt)
     _check_times(given)
     if given.answer_in:
         places.check(given.answer_in)
-
-
-def _check_prompt(prompt: str) -> None:
-    if not prompt.strip():
-        raise Invalid("prompt", "must not be empty")
-    if len(prompt.encode("utf-8", "replace")) > PROMPT_LIMIT:
-        raise Invalid("prompt", f"must not be longer than {PROMPT_LIMIT} bytes")
-    if _control.search(prompt):
-        raise Invalid("prompt", "must hold no control characters but line ends and tabs")
-    check_template(prompt)
 
 
 def _check_times(given: Definition) -> None:

@@ -12,7 +12,7 @@ from services.errors import Conflict, Invalid, NotFound, Overloaded
 from services.schedule.checks import KnownPlaces, check_definition, check_id
 from services.schedule.index import Index
 from services.schedule.known import Known, known, known_of
-from services.schedule.names import manual_name, stream_of, trigger_of
+from services.schedule.names import manual_name, session_of, stream_of, trigger_of
 from services.schedule.state import MOST_SPANS, TriggerState, is_far_ahead
 from services.sessions.trigger_values import (
     Defined,
@@ -49,6 +49,7 @@ class Triggers:
         """
         stream = stream_of(check_id(trigger))
         check_definition(definition, self._agents, self._places)
+        self._check_agent(trigger, definition)
         for _ in range(_ATTEMPTS):
             known = self.known(stream)
             self._check_change(known, definition, origin)
@@ -141,6 +142,16 @@ class Triggers:
 
     def _now(self) -> int:
         return self.log.load(StreamId(_SOURCE), limit=0).now
+
+    def _check_agent(self, trigger: str, definition: Definition) -> None:
+        """A session keeps its agent, and with it the trigger whose ticks it takes."""
+        if definition.session == "each":
+            return
+        first = self.log.get(session_of(trigger, "", is_one=True), 1)
+        if first is not None and (agent := first.decode(StreamCreated).agent) != definition.agent:
+            raise Invalid(
+                "agent", f"must stay {agent!r}: the session that all its ticks go to is that agent's"
+            )
 
     def _check_change(self, known: Known, definition: Definition, origin: Origin) -> None:
         state = known.state

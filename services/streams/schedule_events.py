@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from services.cron.template import PROMPT_LIMIT
+from services.cron.times import CRON_LIMIT
 from services.streams.payload import Payload
 
 Misfire = Literal["skip", "latest", "all"]
@@ -16,7 +18,6 @@ PassedBecause = Literal["misfire", "paused", "parked", "overlap", "removed", "la
 
 CATCH_UP_S = 4 * 3600
 MOST_CATCH_UP_S = 3 * 86_400
-PROMPT_LIMIT = 12_288
 
 
 class Definition(Payload, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Definition(Payload, frozen=True, kw_only=True):
 
     agent: str = "default"
     prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=PROMPT_LIMIT)]
-    cron: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    cron: Annotated[str, msgspec.Meta(max_length=CRON_LIMIT)] = ""
     at: Annotated[int, msgspec.Meta(ge=0)] = 0
     tz: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
     session: Sessions = "each"

@@ -179,9 +179,9 @@ def test_a_store_that_is_full_has_the_tick_wait(clock: Clockwork) -> None:
 
 
 def test_a_session_of_another_agent_burns_the_tick(clock: Clockwork) -> None:
+    clock.define(session="one")
     created = EventInput.of("stream.created", StreamCreated(agent="poet"))
     clock.log.append(ONE, [EventInput.of("input.withdrawn", InputWithdrawn(input=9))], create=created)
-    clock.define(session="one")
 
     clock.pass_time(HOUR)
     clock.work()

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.errors import Invalid
 from services.schedule.names import stream_of
 from services.streams.event import EventInput
 from services.streams.keys import Keys
 from services.streams.schedule_events import TriggerFired
-from tests.fakes.clockwork import Clockwork
+from tests.fakes.clockwork import HOUR, Clockwork
 
 STREAM = stream_of("nightly")
 
@@ -52,3 +53,24 @@ def test_times_that_were_passed_over_one_by_one_are_a_row_each(clock: Clockwork)
 
     skipped = [one for one in rows.values() if one.reason == "overlap"]
     assert len(skipped) == 40
+
+
+def test_a_trigger_whose_session_belongs_to_another_agent_is_refused_when_it_is_defined(
+    clock: Clockwork,
+) -> None:
+    clock.define(session="one")
+    clock.pass_time(HOUR)
+    clock.work()
+
+    with pytest.raises(Invalid) as refused:
+        clock.define(session="one", agent="poet")
+
+    assert refused.value.field == "agent"
+    clock.define(session="each", agent="poet")
+
+
+def test_what_could_be_written_and_never_be_read_again_is_refused(clock: Clockwork) -> None:
+    with pytest.raises(Invalid) as refused:
+        clock.define(cron=f"{'1,' * 100}1 * * * *")
+
+    assert refused.value.field == "cron"

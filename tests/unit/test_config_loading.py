@@ -215,7 +215,19 @@ def test_an_unknown_key_is_found_in_every_table_of_the_file(table: str) -> None:
         ("[prices.'a:b']\ninput = 1\noutput = -1", '3: prices."a:b".output: must be at least 0'),
         ("[agents.a]\napi_key = 'sk'", "2: agents.a.api_key: unknown key; secrets have no place here"),
         ("[[triggerz]]", "1: triggerz: unknown key, did you mean triggers?"),
-        ("[[triggers]]\nid = 'a b'\nprompt = 'x'\nat = 1", "2: triggers[0].id: must be up to 64 letters"),
+        ("[[triggers]]\nid = 'a b'\nprompt = 'x'\nat = 1000", "2: triggers[0].id: must be up to 64 letters"),
+        (
+            "[[triggers]]\nid = 'a'\nat = 1000\nprompt = \"\\u0007\"",
+            "4: triggers[0].prompt: must hold no control characters",
+        ),
+        (
+            f"[[triggers]]\nid = 'a'\nat = 1000\nprompt = '{'ä' * 6145}'",
+            "4: triggers[0].prompt: must not be longer than 12288 bytes",
+        ),
+        (
+            f"[[triggers]]\nid = 'a'\nprompt = 'x'\ncron = '{'1,' * 100}1 * * * *'",
+            "4: triggers[0].cron: must not be longer than 200 characters",
+        ),
         ("agents.a.system_prompt_file = ''", "1: agents.a.system_prompt_file: may not be empty"),
         ("agents.a.tools = ['a b']", "1: agents.a.tools[0]: must be a name"),
         ("[telemetry]\nbagage = ['x']", "2: telemetry.bagage: unknown key, did you mean baggage?"),

@@ -14,6 +14,8 @@ from deploy.cli.examples import examples
 from deploy.cli.inbound import every_delivery, remark
 from deploy.cli.reconcile import reconcile as reconciled
 from deploy.cli.server import Misused, Server, find_server
+from deploy.cli.tick_waits import open_ticks
+from deploy.cli.trigger_words import words_of
 from services.sessions.obligations import ObligationPage
 from services.sessions.values import OutboxEntry, OutboxPage
 
@@ -45,7 +47,7 @@ class Report(msgspec.Struct, frozen=True):
 @click.option("--reconcile", is_flag=True, help="First ask GitHub for what it could not deliver.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def audit(*, since: str | None, reconcile: bool, as_json: bool) -> int:
-    """List whatever has not come to an end: deliveries, answers somebody waits for, replies.
+    """List whatever has not come to an end: deliveries, ticks, answers somebody waits for, replies.
 
     Exit status 0 when nothing is owed, otherwise 1.
     """
@@ -74,6 +76,7 @@ def _after(since: str | None) -> int:
 
 def _owed(server: Server) -> Iterator[Owed]:
     yield from _deliveries(server)
+    yield from _ticks(server)
     yield from _answers(server)
     yield from _replies(server)
 
@@ -87,6 +90,18 @@ def _deliveries(server: Server) -> Iterator[Owed]:
             since=each.received_at,
             session=each.session,
             remark=remark(each),
+        )
+
+
+def _ticks(server: Server) -> Iterator[Owed]:
+    for trigger, each in open_ticks(server):
+        yield Owed(
+            what="tick",
+            id=f"{trigger}@{each.tick}",
+            state=each.state,
+            since=each.due,
+            session=each.session,
+            remark=words_of(each, None),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 import msgspec
@@ -13,7 +13,10 @@ from deploy.cli.asking import Answer, Withdrawn
 from deploy.cli.examples import examples
 from deploy.cli.live import follow
 from deploy.cli.server import Absent, Failed, Misused, Query, Server, check_session, find_server, session_path
+from deploy.cli.tick_waits import ticks_for
+from deploy.cli.trigger_words import words_of
 from services.diagnosis.wording import why_text
+from services.sessions.trigger_values import TickPage, TickView
 from services.sessions.values import (
     Accepted,
     Answered,
@@ -176,14 +179,31 @@ def events(
 @session_argument
 @as_json_option
 def why(session: str, *, as_json: bool) -> None:
-    """Say in one sentence what SESSION waits for, or that it is idle, and what keeps its replies."""
-    told, raw = find_server().read(session_path(session, "why"), Why)
+    """Say in one sentence what SESSION waits for, or that it is idle, and what keeps its replies and ticks."""
+    server = find_server()
+    try:
+        told, raw = server.read(session_path(session, "why"), Why)
+    except Absent:
+        # The session of a trigger begins with the tick that is to come to it.
+        if not (ticks := ticks_for(server, session)):
+            raise
+        _say_ticks(ticks, as_json=as_json)
+        return
     if as_json:
         output.as_json(raw)
-    else:
-        output.say(_why_text(told))
-        for each in told.replies:
-            output.say(why_text("reply", each, clock=output.clock))
+        return
+    output.say(_why_text(told))
+    for each in told.replies:
+        output.say(why_text("reply", each, clock=output.clock))
+    _say_ticks(ticks_for(server, session))
+
+
+def _say_ticks(ticks: Sequence[TickView], *, as_json: bool = False) -> None:
+    if as_json:
+        output.as_json(msgspec.json.encode(TickPage(ticks=tuple(ticks), cursor=None)))
+        return
+    for each in ticks:
+        output.say(": ".join(filter(None, (f"tick {each.tick}", each.state, words_of(each, None)))))
 
 
 @click.command(epilog=examples("turnwright cancel app:tour", "turnwright cancel app:tour --queued"))

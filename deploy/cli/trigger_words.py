@@ -67,7 +67,7 @@ def tick_row(tick: TickView, zone: ZoneInfo | None) -> tuple[str, ...]:
     """One line of the ledger: due, state, recorded, claimed, dispatched, and why or where."""
     times = (tick.recorded_at, tick.claimed_at, tick.dispatched_at)
     shown = (_clock(at, zone) if at is not None else "" for at in times)
-    return (local(tick.due, zone), tick.state, *shown, _words_of(tick, zone))
+    return (local(tick.due, zone), tick.state, *shown, words_of(tick, zone))
 
 
 def local(at_ms: int, zone: ZoneInfo | None) -> str:
@@ -80,7 +80,8 @@ def _clock(at_ms: int, zone: ZoneInfo | None) -> str:
     return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
 
 
-def _words_of(tick: TickView, zone: ZoneInfo | None) -> str:
+def words_of(tick: TickView, zone: ZoneInfo | None) -> str:
+    """Where a tick is, or why it is not."""
     why = _REASONS.get(tick.reason, tick.reason.replace("_", " "))
     match tick.state:
         case "dispatched":

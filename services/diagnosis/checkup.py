@@ -23,6 +23,7 @@ from services.diagnosis.github import account_of
 from services.diagnosis.roles import RoleState, read_supervised
 from services.diagnosis.slack import workspace_of
 from services.diagnosis.spooled import check_spool
+from services.diagnosis.triggers import check_triggers
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
@@ -62,6 +63,7 @@ def check_up(settings: Settings) -> Iterator[Finding]:
         yield from _work(settings, store, workers=sum(name.startswith("worker-") for name in running))
         yield from check_backlog(store, _keys(settings, store))
         yield from check_signs(store, _keys(settings, store))
+        yield from check_triggers(store, _keys(settings, store))
         yield from _callbacks(settings, store)
         store.close()
     # A store named alone is the broker too.

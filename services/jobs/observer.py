@@ -14,6 +14,7 @@ from services.jobs.received import footing
 from services.processors.advance import Committed
 from services.streams.event import Event, EventInput
 from services.streams.inbound_events import InboundSettled
+from services.streams.schedule_events import TickEnded
 from services.streams.vocabulary import TurnSettled, TurnStarted
 from services.telemetry import conventions as names
 from services.telemetry.context import Trace, agent_span, current, read_trace, work_for
@@ -43,6 +44,8 @@ class Observer:
                     self._counters.add("turnwright_inbound_settled_total", _read(one, InboundSettled).state)
                 case "tick.dispatched" | "tick.burned" | "tick.skipped" | "tick.expired":
                     self._counters.add("turnwright_ticks_total", one.type.removeprefix("tick."))
+                    if one.type == "tick.dispatched" and (due := _read(one, TickEnded).due):
+                        self._counters.observe("turnwright_tick_late_seconds", (done.now - due) / 1000)
                 case "ticks.skipped" | "ticks.expired":
                     self._counters.add("turnwright_ticks_total", one.type.removeprefix("ticks."))
                 case "reply.delivered" | "reply.uncertain" | "reply.failed":

@@ -193,5 +193,12 @@ def _text(definition: Definition, trigger: str, due: TickQueued) -> str:
 
 
 def _ended(type: str, due: TickQueued, reason: str = "", *, offset: Offset = 0) -> Settled:
-    ended = TickEnded(tick=due.tick, job=due.job, session=due.session, offset=offset, reason=reason)
+    ended = TickEnded(
+        tick=due.tick,
+        job=due.job,
+        session=due.session,
+        offset=offset,
+        reason=reason,
+        due=due.due if offset and not due.is_manual else 0,
+    )
     return Settled((EventInput.of(type, ended),))

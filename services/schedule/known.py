@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from services.errors import Defect
+from services.processors.rows import rows_of
 from services.schedule.processor import Schedule
 from services.schedule.state import TriggerState, reduce
 from services.streams.entries import offset_of
@@ -15,28 +16,34 @@ from services.streams.keys import SCHEDULE
 from services.streams.log import Loaded, Log
 from services.streams.store import translated
 
-_NAME = f"s:{Schedule.contract.name}"
+_NAME = Schedule.contract.name
+_STATE, _ROW = f"s:{_NAME}", f"p:{_NAME}"
 _PAGE = 1000
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A trigger's stream at one instant; `unread` counts definitions that nobody looked at yet."""
+    """A trigger's stream at one instant; `unread` counts definitions that nobody looked at yet.
+
+    `fault`: why its processor stands still, where it does.
+    """
 
     state: TriggerState
     head: int
     now: int
     unread: int
+    fault: str = ""
 
 
 def known(log: Log, stream: StreamId) -> Known:
     """What all its events come to; a `head` of 0: it never was. Raises: Unavailable."""
     loaded = log.load(stream)
-    state = _stored(loaded.fields.get(_NAME))
+    state = _stored(loaded.fields.get(_STATE))
     unread = 0
     for event in _unread(log, stream, loaded):
         state = reduce(state, event)
         unread += event.type == "trigger.defined"
-    return Known(state=state, head=loaded.head, now=loaded.now, unread=unread)
+    fault = _fault(loaded.fields.get(_ROW))
+    return Known(state=state, head=loaded.head, now=loaded.now, unread=unread, fault=fault)
 
 
 def known_of(log: Log, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, Known]]:
@@ -47,15 +54,15 @@ def known_of(log: Log, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, 
         with translated():
             pipe = log.store.client.pipeline(transaction=False)
             for stream in chunk:
-                pipe.hmget(log.keys.meta(stream), "at", _NAME)
+                pipe.hmget(log.keys.meta(stream), "at", _STATE, _ROW)
                 pipe.xrevrange(log.keys.log(stream), "+", "-", count=1)
             answers = pipe.execute()
-        for stream, (at, raw), newest in zip(chunk, answers[::2], answers[1::2], strict=True):
+        for stream, (at, raw, row), newest in zip(chunk, answers[::2], answers[1::2], strict=True):
             head = offset_of(newest[0][0]) if newest else 0
             if raw is None or int(at or 0) != head:
                 yield stream, known(log, stream)
             else:
-                yield stream, Known(state=_stored(raw), head=head, now=now, unread=0)
+                yield stream, Known(state=_stored(raw), head=head, now=now, unread=0, fault=_fault(row))
 
 
 def _unread(log: Log, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
@@ -65,6 +72,11 @@ def _unread(log: Log, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
     while page and page[-1].offset < loaded.head:
         page = log.read(stream, after=page[-1].offset, upto=loaded.head, limit=_PAGE)
         yield from page
+
+
+def _fault(raw: bytes | None) -> str:
+    row = None if raw is None else rows_of({_ROW: raw})[_NAME]
+    return "" if row is None or row.status == "ok" else f"its processor {_NAME} stopped: {row.error}"
 
 
 def _stored(raw: bytes | None) -> TriggerState:

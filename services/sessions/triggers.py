@@ -188,11 +188,11 @@ def view(trigger: str, known: Known) -> TriggerView:
     due = _next(state)
     return TriggerView(
         id=trigger,
-        status=_status(state, due),
+        status=_status(known, due),
         origin=state.origin,
         definition=TriggerDefinition.of(state.definition) if state.definition else None,
         next=due,
-        reason=state.parked,
+        reason=state.parked or known.fault,
         open=len(state.open),
         head=known.head,
     )
@@ -205,10 +205,11 @@ def _is_so(known: Known, definition: Definition, origin: Origin) -> bool:
     return (state.definition, state.origin) == (definition, origin) and not stands
 
 
-def _status(state: TriggerState, due: int | None) -> TriggerStatus:
+def _status(known: Known, due: int | None) -> TriggerStatus:
+    state = known.state
     if state.definition is None:
         return "removed"
-    if state.parked:
+    if state.parked or known.fault:
         return "parked"
     if state.definition.paused:
         return "paused"

@@ -120,7 +120,8 @@ class TicksPassed(Payload, frozen=True):
 class TickEnded(Payload, frozen=True):
     """`tick.dispatched` to `offset` of `session`, or `tick.burned`, `tick.expired` or `tick.skipped` for a `reason`.
 
-    `job` took it there; empty where none had begun.
+    `job` took it there; empty where none had begun. `due`, epoch milliseconds, is said of what was dispatched; 0 where
+    a person asked for it.
     """
 
     tick: str
@@ -128,6 +129,7 @@ class TickEnded(Payload, frozen=True):
     session: str = ""
     offset: int = 0
     reason: str = ""
+    due: int = 0
 
 
 class TickSettled(Payload, frozen=True):

@@ -47,6 +47,9 @@ CATALOGUE: Mapping[str, Known] = {
     "turnwright_relayed_hints_total": Known("Hints that a relay sent again.", ("kind",)),
     "turnwright_hints_dropped_total": Known("Hints that never reached the broker.", ("reason",)),
     "turnwright_exports_dropped_total": Known("Telemetry that no collector took.", ("signal", "reason")),
+    "turnwright_tick_late_seconds": Known(
+        "Time from when a tick was due to when it was in its session.", is_histogram=True, scale=1_000_000
+    ),
     "turnwright_store_seconds": Known(
         "Time of a store script.", ("script",), is_histogram=True, scale=1_000_000
     ),

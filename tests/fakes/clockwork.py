@@ -15,7 +15,7 @@ from services.jobs.claims import Claim, Claims
 from services.jobs.outcome import Again, Settled
 from services.jobs.running import Running
 from services.outbox.deliveries import Terms
-from services.processors.advance import Advancer, Held
+from services.processors.advance import Advancer, Committed, Held
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
 from services.schedule.dispatch import Dispatch
@@ -86,6 +86,7 @@ class Clockwork:
         self.controls = Controls(self.log, lambda stream, loaded, agent: None, {})
         self.trimming = Trimming(self.log, failed=self._failed)
         self.not_trimmed: list[Exception] = []
+        self.heard: list[Callable[[Committed], None]] = [self.trimming.committed]
         self.agents: Collection[str] = AGENTS
         self.guard: Callable[[], None] = lambda: None
         self._hands: int = beside._hands if beside else 0
@@ -95,6 +96,10 @@ class Clockwork:
 
     def _failed(self, error: Exception) -> None:
         self.not_trimmed.append(error)
+
+    def _committed(self, done: Committed) -> None:
+        for each in self.heard:
+            each(done)
 
     @property
     def now(self) -> int:
@@ -212,7 +217,7 @@ class Clockwork:
         # Attempts are bounded by the clock of the machine, which nobody moves.
         made.claims = Claims(self.log, made.name)
         made.advancer = Advancer(
-            self.log, self.stage.registry, made.name, clock=lambda: 0.0, committed=self.trimming.committed
+            self.log, self.stage.registry, made.name, clock=lambda: 0.0, committed=self._committed
         )
         return made
 

@@ -9,8 +9,7 @@ import msgspec
 
 from services.processors.rows import Row, rows_of
 from services.processors.unit import AnyProcessor
-from services.schedule.checks import NoPlaces
-from services.sessions.triggers import Triggers
+from services.schedule.index import Index
 from services.streams.event import Event, StreamId
 from services.streams.keys import Keys
 from services.streams.log import Log
@@ -23,7 +22,7 @@ def assert_refolds(store_url: str, processors: Sequence[AnyProcessor]) -> int:
     with closing(Store(store_url)) as store:
         log = Log(store, Keys())
         streams = [stream for stream, _ in log.recent(limit=10_000)]
-        for stream in (*streams, *Triggers(log, (), NoPlaces()).every()):
+        for stream in (*streams, *Index(log).every()):
             compared += _check(log, stream, processors)
     return compared
 

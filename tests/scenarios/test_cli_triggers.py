@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.streams.schedule_events import Definition
-from tests.fakes.clockwork import HOUR, Clockwork
+from tests.fakes.clockwork import HOUR, MINUTE, Clockwork
 from tests.scenarios.cli_calls import Here, Shell
 from tests.scenarios.http_stage import TOKEN, Stage, opened_stage, store_url
 
@@ -26,9 +26,10 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def clock(stage: Stage) -> Iterator[Clockwork]:
-    """The worker behind it, by the clock of this machine: the command line goes by that."""
+    """The worker behind it: ten minutes past the hour of this machine's clock, which the command line goes by."""
     made = Clockwork(store_url(), stage.log.keys)
-    made.pass_time(round(datetime.now(UTC).timestamp() * 1000) - made.now)
+    hour = round(datetime.now(UTC).timestamp() * 1000) // HOUR * HOUR
+    made.pass_time(hour + 10 * MINUTE - made.now)
     yield made
     made.close()
 
@@ -266,3 +267,67 @@ def test_every_command_prints_json_for_programs(shell: Here) -> None:
         done = shell.run("triggers", *arguments, "--json")
         assert done.status == 0, done
         assert isinstance(json.loads(done.out), dict), arguments
+
+
+def test_why_tells_of_a_tick_that_is_still_to_come_to_its_session(clock: Clockwork, shell: Here) -> None:
+    shell.run("triggers", "set", "poems", "--cron", "0 0 1 1 *", "--prompt", "x", "--agent", "poet")
+    clock.agents = ("default",)
+    tick = shell.run("triggers", "fire", "poems").out.split(";")[0]
+
+    unseen = shell.run("why", f"trigger:poems:{tick}")
+    clock.work()
+    released = shell.run("why", f"trigger:poems:{tick}")
+    as_json = json.loads(shell.run("why", f"trigger:poems:{tick}", "--json").out)
+
+    assert (unseen.status, unseen.out) == (0, f"tick {tick}: due: no worker has looked at it yet\n")
+    assert released.out.startswith(f"tick {tick}: released: no worker knows its agent; attempt 1, next at ")
+    assert [each["state"] for each in as_json["ticks"]] == ["released"]
+    assert shell.run("why", "trigger:poems:20300101T000000Z").status == 1
+    assert shell.run("why", "trigger:nobody").status == 1
+
+
+def test_why_tells_of_the_ticks_behind_a_busy_session(clock: Clockwork, shell: Here) -> None:
+    shell.run(*SET, "--session", "one")
+    shell.run("triggers", "fire", "nightly")
+    clock.work()
+    second = shell.run("triggers", "fire", "nightly").out.split(";")[0]
+    clock.work()
+
+    done = shell.run("why", "trigger:nightly")
+
+    assert done.out.splitlines()[1:] == [f"tick {second}: due: waits until the one before it is answered"]
+
+
+def test_an_audit_lists_ticks_without_an_end(clock: Clockwork, shell: Here) -> None:
+    shell.run("triggers", "set", "poems", "--cron", "0 0 1 1 *", "--prompt", "x", "--agent", "poet")
+    shell.run("triggers", "set", "nightly", "--cron", "0 0 1 1 *", "--prompt", "x")
+    shell.run("triggers", "fire", "nightly")
+    clock.agents = ("default",)
+    tick = shell.run("triggers", "fire", "poems").out.split(";")[0]
+    clock.work()
+
+    listed = shell.run("audit")
+    found = json.loads(shell.run("audit", "--json").out)
+
+    assert (listed.status, listed.err) == (1, "1 owed\n")
+    assert [(each["what"], each["id"], each["state"]) for each in found["owed"]] == [
+        ("tick", f"poems@{tick}", "released")
+    ]
+    assert [row.state for row in clock.rows().values()] == ["dispatched"]
+    clock.agents = ("default", "poet")
+    clock.pass_time(MINUTE)
+    clock.work()
+    assert shell.run("audit").status == 0
+
+
+def test_an_audit_lists_due_times_that_nobody_looked_at(clock: Clockwork, shell: Here) -> None:
+    clock.pass_time(-2 * HOUR)
+    shell.run(*SET)
+    clock.work()
+    clock.pass_time(2 * HOUR)
+
+    owed = json.loads(shell.run("audit", "--json").out)["owed"]
+
+    assert [(each["state"], each["remark"]) for each in owed] == [
+        ("due", "no worker has looked at it yet")
+    ] * 2

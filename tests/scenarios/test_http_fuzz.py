@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.schedule.index import Index
 from services.streams.schedule_events import Definition
 from tests.scenarios.http_stage import Stage, call, opened_stage
 from web.app import WebLimits
@@ -164,7 +165,7 @@ def _send(stage: Stage, wanted: dict[str, object]) -> tuple[int, str | None, byt
 
 
 def _triggers(stage: Stage) -> list[tuple[str, int]]:
-    return [(stream, stage.log.head(stream)) for stream in stage.sessions.triggers.every()]
+    return [(stream, stage.log.head(stream)) for stream in Index(stage.log).every()]
 
 
 def _dict(found: object) -> dict[str, str]:

@@ -22,9 +22,8 @@ def trigger_of(stream: StreamId) -> str:
 
 
 def tick_name(due: int) -> str:
-    """The tick due at `due` (epoch ms): 20261120T090000Z, or 20261120T090000.250Z where a person said so."""
-    at = datetime.fromtimestamp(due // 1000, UTC).strftime("%Y%m%dT%H%M%S")
-    return f"{at}.{due % 1000:03d}Z" if due % 1000 else f"{at}Z"
+    """The tick due at `due` (epoch ms, whole seconds): 20261120T090000Z."""
+    return datetime.fromtimestamp(due / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def manual_name(fired: Offset) -> str:

@@ -26,7 +26,8 @@ Change = Literal["defined", "removed"]
 class Declared:
     """Makes the triggers of the store what `configs` say, and removes those that an earlier configuration declared.
 
-    `changed` hears of each that was not so before, `failed` of each that could not be, by its id.
+    `changed` hears of each that was not so before, `failed` of each that could not be, by its id. While the store is
+    away all of it is tried again, `retry_s` apart.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Declared:
         *,
         changed: Callable[[str, Change], None],
         failed: Callable[[str, TurnwrightError], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         self._triggers, self._changed, self._failed = triggers, changed, failed
+        self._retry_s = retry_s
         self._wanted = {each.id: definition_of(each) for each in configs}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="declared", daemon=True)
@@ -66,7 +69,7 @@ class Declared:
                 return self.reconcile()
             except (Unavailable, Overloaded) as error:
                 self._failed("", error)
-                self._stop.wait(RETRY_S)
+                self._stop.wait(self._retry_s)
 
     def _do(self, trigger: str, change: Change, work: Callable[[], bool]) -> None:
         try:

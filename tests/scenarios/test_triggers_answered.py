@@ -47,8 +47,6 @@ def platform(
         folder, Setup(site=installed_site(tmp_path_factory), environment=variables)
     ) as made:
         yield made
-        for each in made.http.get("/api/triggers").json()["triggers"]:
-            made.http.delete(f"/api/triggers/{each['id']}")
 
 
 @pytest.fixture

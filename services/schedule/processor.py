@@ -97,7 +97,7 @@ class Schedule(Processor[TriggerState]):
 
     def wakes_at(self, state: TriggerState) -> int | None:
         """At once for what can go on; else when the next tick is due, or one that waits is too late."""
-        if _admitted(state) or _stopped(state):
+        if _admitted(state, _waiting(state)) or _stopped(state):
             return 0
         times = [one.expires_at for one in state.open.values() if one.stage == "waiting"]
         times += [at for at in (_goes_at(state),) if at is not None]
@@ -130,6 +130,7 @@ class _Step:
     def __init__(self, state: TriggerState, moment: Moment) -> None:
         self._state, self._stream, self._now = state, moment.stream, moment.now_ms
         self._after, self._is_busy, self._open = state.after, is_busy(state), len(state.open)
+        self._waiting = _waiting(state)
         self._left = BATCH
         self._passed: tuple[str, TicksPassed] | None = None
         self.decided: list[Decision] = []
@@ -148,18 +149,21 @@ class _Step:
 
     def expire(self) -> None:
         """What waited for the one before it for too long is not done any more."""
-        for tick, one in self._state.open.items():
-            if one.stage == "waiting" and one.expires_at <= self._now and self._left:
+        for tick in list(self._waiting):
+            one = self._state.open[tick]
+            if one.expires_at <= self._now and self._left > 0:
+                self._waiting.remove(tick)
                 ended = TickEnded(tick=tick, session=self._session(tick, one), reason="overlap")
                 self._end("tick.expired", ended)
 
     def admit(self) -> None:
-        """Let go what may."""
-        for tick in _admitted(self._state):
+        """Let go what may, in the order of when it was due."""
+        for tick in _admitted(self._state, self._waiting):
             one = self._state.open[tick]
-            if one.expires_at <= self._now or not self._left:
-                continue
+            if one.expires_at <= self._now or self._left <= 0:
+                break
             self._left -= 1
+            self._waiting.remove(tick)
             self.decided.append(_emit("tick.admitted", TickAdmitted(tick=tick)))
             self.decided.append(self._job(tick, self._session(tick, one), one.expires_at))
             self._is_busy = True
@@ -182,13 +186,14 @@ class _Step:
 
     def refusal(self, span: Span) -> PassedBecause | None:
         """Why no tick begins now, if none does."""
-        if self._is_busy and span.overlap == "skip":
+        if span.overlap == "skip" and (self._is_busy or self._waiting):
             return "overlap"
         return "too_many" if self._open >= MOST_OPEN else None
 
     def begin(self, span: Span, tick: str, due: int, *, is_manual: bool = False) -> None:
         """A tick, and its job unless it has to wait."""
-        waits = self._is_busy and span.overlap == "queue"
+        # Also behind what may go by now and did not yet: nothing overtakes it.
+        waits = span.overlap == "queue" and bool(self._is_busy or self._waiting)
         session = session_of(trigger_of(self._stream), tick, is_one=span.is_one)
         made = TickQueued(
             tick=tick,
@@ -203,7 +208,11 @@ class _Step:
         self.decided.append(_emit("tick.queued", made))
         if not waits:
             self.decided.append(self._job(tick, session, made.expires_at))
-        self._is_busy, self._open, self._left = True, self._open + 1, self._left - 1
+        if waits:
+            self._waiting.append(tick)
+        else:
+            self._is_busy = True
+        self._open, self._left = self._open + 1, self._left - 1
 
     def _account(self, span: Span) -> None:
         upto = min(self._now, span.until or self._now)
@@ -280,14 +289,21 @@ class _Step:
         )
 
 
-def _admitted(state: TriggerState) -> list[str]:
-    """The ticks that wait for nothing any more, the oldest first."""
-    waiting = sorted((one.due, tick) for tick, one in state.open.items() if one.stage == "waiting")
+def _waiting(state: TriggerState) -> list[str]:
+    """The ticks that wait, the oldest first."""
+    return [
+        tick
+        for _, tick in sorted((one.due, tick) for tick, one in state.open.items() if one.stage == "waiting")
+    ]
+
+
+def _admitted(state: TriggerState, waiting: list[str]) -> list[str]:
+    """Which of those that wait have nothing to wait for any more."""
     if state.definition is None:
         return []
     if state.definition.overlap == "allow":
-        return [tick for _, tick in waiting]
-    return [] if is_busy(state) else [tick for _, tick in waiting[:1]]
+        return list(waiting)
+    return [] if is_busy(state) else waiting[:1]
 
 
 def _stopped(state: TriggerState) -> list[str]:

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from tests.chaos.day_report import excerpt, variety
 from tests.chaos.day_stage import TIMINGS, Stage
 from tests.chaos.day_verdict import DayEvidence, DayVerdict, Fire, judge_day
 from tests.scenarios.platform import Platform, Setup
-from tests.scenarios.vendor import Gate, Vendor
+from tests.scenarios.vendor import Vendor
 
 SHIFTS = 3
 EXCERPTS, ROWS = 4, 24
@@ -43,6 +43,7 @@ class DayReport:
     took_s: float
     blows: list[str]
     deaths: list[str]
+    points: list[str]
     errors: list[str]
 
     def is_clean(self) -> bool:
@@ -67,7 +68,7 @@ class DayReport:
                 f"  {sum(row.attempts > 1 for row in rows)} ticks took more than one attempt",
                 f"  blows {dict(Counter(self.blows))}",
                 f"  {len(self.deaths)} processes died and were started again: "
-                f"{dict(Counter(each.split('-')[0] for each in self.deaths))}",
+                f"{dict(Counter(each.partition(':')[0] for each in self.deaths))}, some of them at {self.points}",
             )
         )
 
@@ -97,7 +98,8 @@ class Day:
         self._stage, self._vendor, self._plan, self._rng = stage, vendor, plan, rng
         self._given: dict[str, list[Body | None]] = defaultdict(list)
         self._fires: list[Fire] = []
-        self._held: list[tuple[int, Gate]] = []
+        # What stands in the way of rest: the step it ends in, and what ends it.
+        self._held: list[tuple[int, Callable[[], None]]] = []
         # (the shift they are back in, who is away)
         self._away: tuple[int, list[str]] = (0, [])
         self._pause = threading.Event()
@@ -119,7 +121,7 @@ class Day:
         people, stage = self._stage.people, self._stage
         owed = {name: float(count) for name, count in stage.owed().items()}
         end, course = stage.clock.course.shown_last(), stage.clock.course
-        events = stage.events()
+        events = stage.events(self._given)
         sessions = [one for one in people.sessions() if one.startswith("trigger:")]
         cases = {
             trigger: Case(
@@ -170,10 +172,11 @@ class Day:
                 self._fire(deed)
             case "kill":
                 stage.kill(deed.target)
+                stage.revive(deed.target)
             case "arm":
                 stage.platform.arm(deed.target)
-            case "hold":
-                self._held.append((number + SHIFTS, self._vendor.hold(f"trigger:{deed.target}")))
+            case "hold" | "pause" | "stop":
+                self._hold(number, deed)
             case "no_beats":
                 stage.kill(*stage.beats)
                 self._away = number + 2 * SHIFTS, stage.beats
@@ -209,11 +212,23 @@ class Day:
         ticks = [self._stage.people.fire(deed.target, key) for _ in range(deed.times)]
         self._fires.append(Fire(trigger=deed.target, key=key, ticks=tuple(t for t in ticks if t is not None)))
 
+    def _hold(self, number: int, deed: Deed) -> None:
+        session = f"trigger:{deed.target}"
+        match deed.what:
+            case "hold":
+                end: Callable[[], None] | None = self._vendor.hold(session).open
+            case "pause":
+                end = self._stage.people.pause(session)
+            case _:
+                end = self._stage.stand_still(deed.target)
+        if end is not None:
+            self._held.append((number + SHIFTS, end))
+
     def _let_go(self, number: int) -> None:
-        for until, gate in self._held:
+        for until, end in self._held:
             if until <= number:
-                gate.open()
-        self._held = [(until, gate) for until, gate in self._held if until > number]
+                end()
+        self._held = [(until, end) for until, end in self._held if until > number]
 
 
 def live_through(scale: Scale, folder: Path, *, site: Path, seed: int) -> DayReport:
@@ -222,9 +237,15 @@ def live_through(scale: Scale, folder: Path, *, site: Path, seed: int) -> DayRep
     plan = plan_of(scale, seed)
     with _staged(scale, folder, site) as stage:
         day = Day(stage, stage.platform.vendor, plan, random.Random(f"{seed}/{scale.name}/pace"))
-        day.live()
+        try:
+            day.live()
+        except AssertionError as error:
+            # Told in the report, with what can be seen of it.
+            stage.errors.append(f"{type(error).__name__}: {error}; owed: {stage.owed()}")
+            stage.clock.mark()
         evidence = day.evidence()
         logs = stage.platform.logs()
+        points = sorted({each.name.partition(".hit.")[0] for each in stage.platform.faults.glob("*.hit.*")})
     errors = [*stage.errors, *(["a traceback in the logs"] if "Traceback" in logs else [])]
     return DayReport(
         scale=scale,
@@ -235,6 +256,7 @@ def live_through(scale: Scale, folder: Path, *, site: Path, seed: int) -> DayRep
         took_s=time.monotonic() - began,
         blows=day.blows,
         deaths=stage.deaths,
+        points=points,
         errors=errors,
     )
 

@@ -29,8 +29,23 @@ SELDOM = ("@hourly", "0 */2 * * *", "30 * * * *", "15 0-23/3 * * *", "0,20 1-22 
 NIGHTLY = ("30 1 * * *", "10,40 2 * * *", "15 1-3 * * *", "*/30 * * * *", "5 2-4 * * *")
 
 Body = Mapping[str, object]
+POINTS = ("tick.claimed", "tick.appended", "advance.committed")
+# `hold`: the model answers a session late; `pause`: a person pauses a session; `stop`: a process stands still. All of
+# these end some steps later.
 What = Literal[
-    "define", "remove", "fire", "kill", "arm", "hold", "no_beats", "nobody", "outage", "back", "suspend"
+    "define",
+    "remove",
+    "fire",
+    "kill",
+    "arm",
+    "hold",
+    "pause",
+    "stop",
+    "no_beats",
+    "nobody",
+    "outage",
+    "back",
+    "suspend",
 ]
 
 
@@ -64,9 +79,11 @@ class Scale:
     kills: int
     edits: int
     fires: int
+    holds: int
     outage_h: float
     workers: int = 3
     beats: int = 3
+    stores_die: bool = False
     suspends: bool = False
 
 
@@ -79,8 +96,19 @@ class Plan:
     steps: tuple[Step, ...]
 
 
-LONG = Scale(name="day", hours=23, mixed=18, kills=40, edits=16, fires=20, outage_h=3.2, suspends=True)
-SHORT = Scale(name="night", hours=4, mixed=9, kills=4, edits=4, fires=4, outage_h=1.6, workers=2)
+LONG = Scale(
+    name="day",
+    hours=23,
+    mixed=18,
+    kills=40,
+    edits=16,
+    fires=20,
+    holds=6,
+    outage_h=3.2,
+    stores_die=True,
+    suspends=True,
+)
+SHORT = Scale(name="night", hours=4, mixed=9, kills=6, edits=4, fires=4, holds=1, outage_h=1.6, workers=2)
 
 
 def plan_of(scale: Scale, seed: int) -> Plan:
@@ -103,6 +131,7 @@ def _triggers(rng: random.Random, scale: Scale, zone: str, start: int) -> Iterat
         misfire = rng.choice(("latest", "all"))
         yield f"nightly-{n}", _body(cron, zone, misfire=misfire, session="one" if n % 2 else "each")
     yield "window", _body("*/10 * * * *", zone, misfire="all", catch_up_s=2700, overlap="allow")
+    yield "strict", _body("*/5 * * * *", "UTC", misfire="all", catch_up_s=900, session="one")
     yield "paused", _body("*/15 * * * *", zone, paused=True)
     yield "each-minute", _body("* * * * *", "UTC", misfire="latest", overlap="skip", session="one")
     for n in range(2):
@@ -122,7 +151,9 @@ def _steps(rng: random.Random, scale: Scale, first: Mapping[str, Body], start: i
     deeds: dict[int, list[Deed]] = {back: [Deed(what="back", ms=rng.randrange(20_000, 110_000))]}
     others = [n for n in range(1, last) if n != back]
     for deed in _deeds(rng, scale, first):
-        deeds.setdefault(rng.choice(others), []).append(deed)
+        # Whoever is to die at a point needs time to get there.
+        early = others[: len(others) * 2 // 3] if deed.what == "arm" else others
+        deeds.setdefault(rng.choice(early), []).append(deed)
     deeds.setdefault(last, []).append(Deed(what="define", target="each-minute", body=_body("@hourly", "UTC")))
     away = 0
     for n, at in enumerate(times):
@@ -149,11 +180,12 @@ def _times(rng: random.Random, at: int, end: int) -> Iterator[int]:
 
 def _deeds(rng: random.Random, scale: Scale, first: Mapping[str, Body]) -> Iterator[Deed]:
     parts = [f"worker-{n + 1}" for n in range(scale.workers)] + [f"beat-{n + 1}" for n in range(scale.beats)]
+    others = ["web", "log", "broker"] if scale.stores_die else []
     for n in range(scale.kills):
         if n % 2:
-            yield Deed(what="kill", target=rng.choice(parts))
+            yield Deed(what="kill", target=rng.choice([*parts, *others]))
         else:
-            yield Deed(what="arm", target=("tick.claimed", "tick.appended", "advance.committed")[n // 2 % 3])
+            yield Deed(what="arm", target=POINTS[n // 2 % 3])
     yield Deed(what="outage", ms=int(scale.outage_h * HOUR))
     yield Deed(what="no_beats")
     away = rng.sample([name for name in first if first[name].get("cron")], 3)
@@ -161,8 +193,11 @@ def _deeds(rng: random.Random, scale: Scale, first: Mapping[str, Body]) -> Itera
     if scale.suspends:
         yield Deed(what="suspend", ms=4 * HOUR)
     ones = [name for name in first if first[name].get("session") == "one"]
-    for name in rng.sample(ones, 2):
-        yield Deed(what="hold", target=name)
+    for _ in range(scale.holds):
+        yield Deed(what="hold", target=rng.choice(ones))
+        yield Deed(what="pause", target=rng.choice(ones))
+        yield Deed(what="stop", target=rng.choice(parts))
+    yield Deed(what="hold", target="strict")
     yield Deed(what="remove", target=away[1])
     mixed = [
         name

@@ -93,6 +93,9 @@ def _in_the_way(case: Case) -> Iterator[str]:
     for before, after in pairwise(left):
         if case.time_of(after.left).body["overlap"] != "allow" and before.over > after.left:
             yield f"{after.name} left at offset {after.left}, before {before.name} was over at {before.over}"
+        is_planned = not (before.is_manual or after.is_manual)
+        if is_planned and case.time_of(after.left).body["overlap"] != "allow" and before.due > after.due:
+            yield f"{after.name} left after {before.name}"
     for event in case.events:
         is_fired = event.type == "tick.skipped" and event.payload["tick"] not in case.ticks
         if is_fired and event.payload["reason"] == "overlap" and not _was_busy(case, event.offset):

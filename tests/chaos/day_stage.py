@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
+import httpx2
 import msgspec
 import redis
 
 from services.jobs.incarnation import REVOKED_EXIT
+from services.schedule.names import stream_of
 from services.sessions.trigger_values import Defined, Fired, TickPage, TickView, TriggerPage, TriggerView
-from services.streams.event import StreamId
-from services.streams.keys import JOB_KINDS, SCHEDULE, Keys
+from services.streams.keys import JOB_KINDS, Keys
 from services.streams.log import Log
 from services.streams.store import Store
 from tests.chaos.api import API, Event, Unexpected
@@ -47,6 +48,13 @@ class People(API):
         answer = self.call("POST", f"/api/triggers/{trigger}/fire", headers={"Idempotency-Key": key})
         return None if answer.status_code == 404 else self._read(answer, Fired).tick
 
+    def pause(self, session: str) -> Callable[[], None] | None:
+        """Pause a session; returns what resumes it. None: it is not there yet."""
+        answer = self.call("POST", f"/api/sessions/{session}/pause", body={})
+        if answer.status_code == 404:
+            return None
+        return lambda: self._done(self.call("POST", f"/api/sessions/{session}/resume", body={}))
+
     def triggers(self) -> Sequence[TriggerView]:
         """Those that are not removed."""
         return self._read(self.call("GET", "/api/triggers?limit=500"), TriggerPage).triggers
@@ -54,6 +62,10 @@ class People(API):
     def trigger(self, trigger: str) -> TriggerView:
         """One of them, or one that was removed."""
         return self._read(self.call("GET", f"/api/triggers/{trigger}"), TriggerView)
+
+    def _done(self, answer: httpx2.Response) -> None:
+        if answer.status_code not in (200, 202, 409):
+            raise Unexpected(f"{answer.request.url.path}: {answer.status_code} {answer.text[:200]}")
 
     def rows(self, trigger: str, since: int) -> list[TickView]:
         """What became of what was due from `since` on, the newest first."""
@@ -95,6 +107,21 @@ class Stage:
             part = self.platform.parts[name]
             if part.is_running():
                 part.kill()
+                self.deaths.append(f"{name}:{-signal.SIGKILL}")
+
+    def revive(self, name: str) -> None:
+        """Start what people need to get an answer, if that was killed; `tend` looks after workers and beats."""
+        platform = self.platform
+        if name == "web":
+            platform.start_web()
+        elif name in ("log", "broker"):
+            platform.start_store(platform.log_store if name == "log" else platform.broker)
+
+    def stand_still(self, name: str) -> Callable[[], None]:
+        """SIGSTOP; returns what lets it go on."""
+        process = self.platform.parts[name].process
+        process.send_signal(signal.SIGSTOP)
+        return lambda: process.send_signal(signal.SIGCONT)
 
     def tend(self, *, but: Sequence[str] = ()) -> None:
         """Start whoever died anew, as a supervisor would; note who had no reason to."""
@@ -103,7 +130,8 @@ class Stage:
             if part.is_running() or name in but:
                 continue
             status = part.process.wait()
-            self.deaths.append(f"{name}:{status}")
+            if not part.is_expected_to_end:
+                self.deaths.append(f"{name}:{status}")
             if status not in _DEATHS:
                 self.errors.append(f"{name} ended with {status}: {part.log.read_text()[-500:]}")
             self._start(name)
@@ -111,12 +139,12 @@ class Stage:
     def stop_the_world(self) -> Callable[[], None]:
         """SIGKILL to everything, the stores included; the log store comes back alone. Returns what starts the rest."""
         self.kill("web", *self.workers, *self.beats, "broker", "log")
-        self.platform.start_store(self.platform.log_store)
+        self.revive("log")
         self.clock.mark()
 
         def start() -> None:
             self.clock.mark()
-            self.platform.start_store(self.platform.broker)
+            self.revive("broker")
             self.start_all()
 
         return start
@@ -156,19 +184,17 @@ class Stage:
         streams, jobs = sum(counts[: self._keys.shards]), sum(counts[self._keys.shards :])
         return {name: count for name, count in (("streams", streams), ("jobs", jobs)) if count}
 
-    def events(self) -> dict[str, list[Event]]:
-        """Everything in the streams of all triggers there ever were."""
+    def events(self, triggers: Iterable[str]) -> dict[str, list[Event]]:
+        """Everything in the streams of some triggers, removed ones too."""
         with closing(Store(self.platform.log_store.url)) as store:
             log = Log(store, self._keys)
-            found: dict[str, list[Event]] = {}
-            for shard in range(self._keys.shards):
-                for name in store.client.zrange(self._keys.triggers(shard), 0, -1):
-                    stream = StreamId(name.decode())
-                    found[stream.removeprefix(SCHEDULE)] = [
-                        Event(one.offset, one.type, msgspec.json.decode(one.payload), one.created_at)
-                        for one in log.read(stream, limit=1_000_000)
-                    ]
-        return found
+            return {
+                trigger: [
+                    Event(one.offset, one.type, msgspec.json.decode(one.payload), one.created_at)
+                    for one in log.read(stream_of(trigger), limit=1_000_000)
+                ]
+                for trigger in triggers
+            }
 
     def close(self) -> None:
         """End what this process holds."""

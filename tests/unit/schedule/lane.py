@@ -12,8 +12,8 @@ from services.schedule.processor import Schedule
 from services.schedule.state import TriggerState, reduce
 from services.streams.event import Event, EventInput
 from services.streams.payload import Payload
-from services.streams.schedule_events import Definition, TickQueued, TriggerDefined
-from services.streams.vocabulary import JobStarted, StreamCreated
+from services.streams.schedule_events import Definition, TickEnded, TickQueued, TriggerDefined
+from services.streams.vocabulary import AttemptEnded, JobStarted, StreamCreated
 from tests.unit.schedule.life import NINE, STREAM
 
 COMMITS = 50
@@ -26,6 +26,8 @@ class Lane:
         self.now = NINE
         self.events: list[Event] = []
         self.jobs: dict[str, StartJob] = {}
+        self.tokens: dict[str, int] = {}
+        self.claimed: dict[str, bool] = {}
         self.at, self.own = 0, (0, 0)
         self.timer: int | None = None
         self.fields: dict[str, bytes] = {}
@@ -50,21 +52,32 @@ class Lane:
 
     def append(self, type: str, payload: Payload) -> int:
         """An event from outside; its offset."""
-        self.events.append(EventInput.of(type, payload).at(len(self.events) + 1, self.now))
+        return self.append_input(EventInput.of(type, payload))
+
+    def append_input(self, made: EventInput) -> int:
+        """The same. What a worker says of a job changes the job with it."""
+        self.events.append(made.at(len(self.events) + 1, self.now))
+        self._work(self.events[-1])
         return len(self.events)
 
     def commit(self, *, claims: bool = False, between: EventInput | None = None) -> Plan:
-        """One commit; `between` is appended after it was planned."""
+        """One commit; `between` is appended after it was planned. None where a job that it ends was claimed."""
         made = plan(self._reading(), [Schedule()], _claimed if claims else claim_nothing)
         assert made.parked == []
         if between is not None:
-            self.events.append(between.at(len(self.events) + 1, self.now))
+            self.append_input(between)
+        if any(self.tokens.get(one.id, 0) != one.token for one in made.settles):
+            return made
+        for ended in made.settles:
+            del self.jobs[ended.id]
         head = len(self.events)
         for one in made.events:
             self.events.append(one.at(len(self.events) + 1, made.at_ms))
         for job in made.jobs:
             assert job.id not in self.jobs
             self.jobs[job.id] = job
+            if job.id in made.claimed:
+                self.tokens[job.id], self.claimed[job.id] = 1, True
         self.fields |= made.after if head == made.read_to else made.before
         self.at = len(self.events) if head == made.read_to else made.read_to
         self.own = (0, 0) if self.at == len(self.events) else (head + 1, len(self.events))
@@ -80,12 +93,24 @@ class Lane:
                 return count
         raise AssertionError("it never comes to rest")
 
-    def folded(self) -> TriggerState:
-        """All events, in their order."""
+    def folded(self, *, since: int = 1) -> TriggerState:
+        """All events from an offset on, in their order."""
         state = TriggerState()
-        for event in self.events:
+        for event in self.events[since - 1 :]:
             state = reduce(state, event)
         return state
+
+    def _work(self, event: Event) -> None:
+        match event.type:
+            case "tick.started":
+                started = event.decode(JobStarted)
+                self.tokens[started.job], self.claimed[started.job] = started.attempt, True
+            case "tick.attempt_failed":
+                self.claimed[event.decode(AttemptEnded).job] = False
+            case "tick.dispatched" | "tick.burned":
+                job = event.decode(TickEnded).job
+                self.jobs.pop(job, None)
+                self.tokens[job], self.claimed[job] = self.tokens.get(job, 0) + 1, False
 
     def _reading(self) -> Reading:
         return Reading(

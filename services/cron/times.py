@@ -7,6 +7,7 @@ milliseconds of whole minutes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -31,6 +32,8 @@ _SHIFT, _LONGEST_SHIFT = timedelta(hours=3), timedelta(hours=25)
 _HOUR, _DAY, _MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAYS_AHEAD = 50 * 366
+# Files beside the zones: other ones, or none, on other machines. The clock of `right` counts leap seconds.
+_of_one_machine = re.compile(r"(posix|right)/.*|localtime|posixrules|Factory")
 
 
 class BadTimes(ValueError):
@@ -103,9 +106,11 @@ def _after(cron: str, tz: str, at_ms: int) -> int | None:
 @lru_cache(maxsize=512)
 def _zone(name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
+        if not _of_one_machine.fullmatch(name):
+            return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        raise BadTimes("tz", "is not a time zone such as Europe/Berlin or UTC") from None
+        pass
+    raise BadTimes("tz", "is not a time zone such as Europe/Berlin or UTC")
 
 
 def _local(tz: str, at_ms: int) -> tuple[ZoneInfo, datetime]:

@@ -10,7 +10,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cron.times import NAMED, BadTimes, Times, check_times
+from services.cron.times import NAMED, BadTimes, Times, check_times, zone_of
 from tests.unit.schedule.oracle import due_times
 
 ZONES = (
@@ -231,3 +231,12 @@ def test_the_last_due_time_is_found_where_a_whole_day_was_left_out() -> None:
     assert Times("* * * * *", "Pacific/Apia").last(ms(change)) == ms(change)
     assert Times("0 12 * * *", "Pacific/Apia").last(ms(change)) == ms(change)
     assert Times("0 12 * * *", "Pacific/Apia").last(ms(change) - 1) == ms(change - timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "posixrules", "Factory", "posix/UTC", "right/UTC", "Europe", "../UTC"]
+)
+def test_what_is_another_zone_on_another_machine_is_none(name: str) -> None:
+    with pytest.raises(BadTimes) as refused:
+        zone_of(name)
+    assert refused.value.field == "tz"

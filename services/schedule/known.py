@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from services.errors import Defect
-from services.processors.rows import rows_of
+from services.processors.rows import Row, rows_of
 from services.schedule.processor import Schedule
 from services.schedule.state import TriggerState, reduce
 from services.streams.entries import offset_of
@@ -38,11 +38,12 @@ def known(log: Log, stream: StreamId) -> Known:
     """What all its events come to; a `head` of 0: it never was. Raises: Unavailable."""
     loaded = log.load(stream)
     state = _stored(loaded.fields.get(_STATE))
+    row = _row(loaded.fields.get(_ROW))
     unread = 0
-    for event in _unread(log, stream, loaded):
+    for event in _unread(log, stream, loaded, row):
         state = reduce(state, event)
         unread += event.type == "trigger.defined"
-    fault = _fault(loaded.fields.get(_ROW))
+    fault = _fault(row)
     return Known(state=state, head=loaded.head, now=loaded.now, unread=unread, fault=fault)
 
 
@@ -59,24 +60,30 @@ def known_of(log: Log, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, 
             answers = pipe.execute()
         for stream, (at, raw, row), newest in zip(chunk, answers[::2], answers[1::2], strict=True):
             head = offset_of(newest[0][0]) if newest else 0
-            if raw is None or int(at or 0) != head:
+            if raw is None or int(at or 0) != head or _row(row).offset is not None:
                 yield stream, known(log, stream)
             else:
-                yield stream, Known(state=_stored(raw), head=head, now=now, unread=0, fault=_fault(row))
+                yield stream, Known(state=_stored(raw), head=head, now=now, unread=0)
 
 
-def _unread(log: Log, stream: StreamId, loaded: Loaded) -> Iterator[Event]:
+def _unread(log: Log, stream: StreamId, loaded: Loaded, row: Row) -> Iterator[Event]:
     """Up to the head, however much that is: it is the head that a change is to follow."""
     page: Sequence[Event] = loaded.events
+    if row.offset is not None and row.offset < loaded.at:
+        # The processor stands further back than the stream's others.
+        page = log.read(stream, after=row.offset, upto=loaded.head, limit=_PAGE)
     yield from page
     while page and page[-1].offset < loaded.head:
         page = log.read(stream, after=page[-1].offset, upto=loaded.head, limit=_PAGE)
         yield from page
 
 
-def _fault(raw: bytes | None) -> str:
-    row = None if raw is None else rows_of({_ROW: raw})[_NAME]
-    return "" if row is None or row.status == "ok" else f"its processor {_NAME} stopped: {row.error}"
+def _row(raw: bytes | None) -> Row:
+    return Row(version=0) if raw is None else rows_of({_ROW: raw})[_NAME]
+
+
+def _fault(row: Row) -> str:
+    return f"its processor {_NAME} stopped: {row.error}" if row.status == "parked" else ""
 
 
 def _stored(raw: bytes | None) -> TriggerState:

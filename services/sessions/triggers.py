@@ -185,7 +185,7 @@ class Triggers:
 def view(trigger: str, known: Known) -> TriggerView:
     """How a trigger is shown."""
     state = known.state
-    due = _next(state)
+    due = None if known.fault else _next(state)
     return TriggerView(
         id=trigger,
         status=_status(known, due),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from services.errors import Invalid
+from services.processors.contract import Decision, Moment
 from services.schedule.names import stream_of
-from services.streams.event import EventInput
+from services.schedule.processor import Schedule
+from services.schedule.state import TriggerState
+from services.streams.event import Event, EventInput
 from services.streams.keys import Keys
 from services.streams.schedule_events import TriggerFired
 from tests.fakes.clockwork import HOUR, Clockwork
@@ -74,3 +77,34 @@ def test_what_could_be_written_and_never_be_read_again_is_refused(clock: Clockwo
         clock.define(cron=f"{'1,' * 100}1 * * * *")
 
     assert refused.value.field == "cron"
+
+
+class Fragile(Schedule):
+    """Fails where a trigger is fired."""
+
+    def react(self, state: TriggerState, event: Event, moment: Moment) -> Sequence[Decision]:
+        """See `Processor.react`."""
+        raise RuntimeError("never")
+
+
+def test_a_trigger_whose_processor_failed_says_so_and_what_it_was_told_since(
+    store_url: str, keys: Keys
+) -> None:
+    clock = Clockwork(store_url, keys, schedule=Fragile())
+    clock.define(prompt="old")
+    clock.work()
+    clock.fire()
+    clock.work()
+    clock.define(prompt="new")
+    clock.work()
+
+    shown = clock.triggers.show("nightly")
+    assert clock.triggers.page().triggers == (shown,)
+    assert (shown.status, shown.next) == ("parked", None)
+    assert shown.reason == "its processor schedule stopped: RuntimeError"
+    assert shown.definition is not None
+    assert shown.definition.prompt == "new"
+    head = shown.head
+    clock.define(prompt="new")
+    assert clock.triggers.show("nightly").head == head
+    clock.close()

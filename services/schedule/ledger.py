@@ -14,7 +14,7 @@ import msgspec
 
 from services.cron.times import BadTimes, Times
 from services.schedule.names import manual_name, tick_name
-from services.schedule.state import TriggerState, definition_in
+from services.schedule.state import TriggerState, definition_in, is_full
 from services.streams.event import Event, Offset
 from services.streams.schedule_events import (
     Definition,
@@ -199,7 +199,7 @@ def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
                 last=last,
                 definition=span.definition,
                 state="skipped" if passes else "due",
-                reason=passes or UNSEEN,
+                reason=passes or ("too_many" if is_full(span, len(state.open)) else UNSEEN),
             )
 
 

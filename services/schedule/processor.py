@@ -13,7 +13,7 @@ from services.cron.times import BadTimes
 from services.outbox.entries import digest_of
 from services.processors.contract import Contract, Decision, Emit, Moment, Processor, SettleJob, StartJob
 from services.schedule.names import job_of, manual_name, session_of, tick_name, trigger_of
-from services.schedule.state import MOST_OPEN, Open, Span, TriggerState, is_busy, reduce
+from services.schedule.state import MOST_OPEN, Open, Span, TriggerState, is_busy, is_full, reduce
 from services.streams.event import Event, EventInput
 from services.streams.payload import Payload
 from services.streams.schedule_events import (
@@ -103,7 +103,8 @@ class Schedule(Processor[TriggerState]):
         times += [at for at in (_goes_at(state),) if at is not None]
         for span in state.spans:
             try:
-                due = None if _sleeps(state, span) else span.next(state.after)
+                rests = _sleeps(state, span) or is_full(span, len(state.open))
+                due = None if rests else span.next(state.after)
             except BadTimes:
                 due = 0
             if due is not None:
@@ -241,7 +242,10 @@ class _Step:
                     self._pass(
                         "ticks.skipped", span, first, span.last(self._after, min(missed, upto)), "misfire"
                     )
-        while self._left > 0 and (due := span.next(self._after)) is not None and due <= upto:
+        while self._left > 0 and not is_full(span, self._open):
+            due = span.next(self._after)
+            if due is None or due > upto:
+                return
             self._tick(span, due)
 
     def _tick(self, span: Span, due: int) -> None:

@@ -26,7 +26,8 @@ from services.streams.schedule_events import (
 )
 from services.streams.vocabulary import AttemptEnded, JobStarted
 
-# Open ticks of one trigger. More are passed over, visibly.
+# Open ticks of one trigger, so that it can be remembered. More wait until there is room where all are to be done, and
+# are passed over, visibly, elsewhere.
 MOST_OPEN = 200
 # A limit of what is remembered of definitions that changed while nobody looked; whoever defines keeps to it.
 MOST_SPANS = 32
@@ -149,6 +150,11 @@ def definition_in(event: Event) -> tuple[Offset, Definition] | None:
 def is_far_ahead(state: TriggerState, now: int) -> bool:
     """Whether a wrong clock had it account for times that are far away; whoever defines it anew begins again."""
     return state.after > now + FAR_MS
+
+
+def is_full(span: Span, count: int) -> bool:
+    """Whether what is due by `span` waits for room, as so many ticks are open: all of it is to be done."""
+    return count >= MOST_OPEN and span.misfire == "all" and span.overlap != "skip" and not span.until
 
 
 def is_busy(state: TriggerState) -> bool:

@@ -278,13 +278,49 @@ def test_an_expression_that_can_not_be_read_any_more_parks_the_trigger(life: Lif
 
 
 def test_more_than_can_wait_is_passed_over(life: Life) -> None:
+    life.define(cron="* * * * *", overlap="queue", misfire="latest", catch_up_s=3 * 86_400)
+    for _ in range(MOST_OPEN + 10):
+        life.now += MINUTE
+        life.look()
+
+    assert len(life.due) == MOST_OPEN
+    assert {(one.reason, one.last - one.first) for one in life.passed("ticks.skipped")} == {("too_many", 0)}
+    assert life.passed("ticks.skipped")[-1].last == life.now
+
+
+def test_where_all_are_to_be_done_more_than_can_wait_come_when_there_is_room(life: Life) -> None:
     life.define(cron="* * * * *", overlap="queue", misfire="all", catch_up_s=3 * 86_400)
     life.now = NINE + (MOST_OPEN + 10) * MINUTE
     life.look()
-
     assert len(life.due) == MOST_OPEN
-    (skipped,) = life.passed("ticks.skipped")
-    assert (skipped.reason, skipped.last) == ("too_many", life.now)
+    assert life.passed() == []
+
+    done = 0
+    while life.state.open:
+        (tick,) = life.jobs
+        life.dispatch(tick)
+        life.settle(tick)
+        life.look()
+        done += 1
+
+    assert done == MOST_OPEN + 10
+    assert [one.due for one in life.due] == [NINE + n * MINUTE for n in range(1, done + 1)]
+    assert life.passed() == []
+
+
+def test_what_waited_for_room_past_its_window_expires(life: Life) -> None:
+    life.define(cron="* * * * *", overlap="queue", misfire="all", catch_up_s=3 * 3600)
+    life.now = NINE + (MOST_OPEN + 10) * MINUTE
+    life.look()
+    (first,) = life.jobs
+    life.dispatch(first)
+
+    life.now += 4 * HOUR
+    life.look()
+
+    expired = life.passed("ticks.expired")
+    assert {one.reason for one in expired} == {"late"}
+    assert life.accounted() == {NINE + n * MINUTE: 1 for n in range(1, MOST_OPEN + 251)}
 
 
 def test_ticks_for_one_session_share_their_place_in_line_and_others_do_not(life: Life) -> None:

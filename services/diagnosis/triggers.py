@@ -25,7 +25,7 @@ def check_triggers(store: Store, keys: Keys) -> Iterator[Finding]:
     late: list[str] = []
     for stream, known in known_of(log, Index(log).every()):
         state, wakes_at = known.state, Schedule().wakes_at(known.state)
-        if (state.parked or known.fault) and (state.definition is not None or state.open):
+        if known.stands and (state.definition is not None or state.open):
             parked.append(trigger_of(stream))
         elif wakes_at is not None and 0 < wakes_at < known.now - LATE_MS:
             late.append(trigger_of(stream))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from services.errors import Defect
 from services.processors.rows import Row, rows_of
 from services.schedule.processor import Schedule
-from services.schedule.state import TriggerState, reduce
+from services.schedule.state import TriggerState, is_far_ahead, reduce
 from services.streams.entries import offset_of
 from services.streams.event import Event, StreamId
 from services.streams.keys import SCHEDULE
@@ -32,6 +33,14 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     unread: int
     fault: str = ""
+
+    @property
+    def stands(self) -> str:
+        """Why it is due no more although it is defined, and not paused; empty where it goes on."""
+        if self.state.definition is not None and is_far_ahead(self.state, self.now):
+            until = datetime.fromtimestamp(self.state.after / 1000, UTC)
+            return f"a clock was wrong: all is accounted for until {until:%Y-%m-%d}; define it again"
+        return self.state.parked or self.fault
 
 
 def known(log: Log, stream: StreamId) -> Known:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import groupby, islice
 from typing import Literal
 
 import msgspec
@@ -112,8 +112,10 @@ class Ledger:
         """The rows due from `since` on that come before a place. Those of an unknown definition are left out."""
         rows = [one for one in self.rows.values() if since <= one.due and place_of(one) < before]
         rows.sort(key=place_of, reverse=True)
-        ranges = [self._expanded(one, since, before) for one in self.passed]
-        return merge(rows, *ranges, key=place_of, reverse=True)
+        ranges = [self._expanded(one, since, before) for one in reversed(self.passed)]
+        every = merge(rows, *ranges, key=place_of, reverse=True)
+        # What was accounted for under a clock that was wrong may be so again: the later account comes first here.
+        return (next(same) for _, same in groupby(every, key=place_of))
 
     def _expanded(self, passed: Passed, since: int, before: Place) -> Iterator[Row]:
         for due in self._times_back(passed, max(passed.first, since), min(passed.last, before[0])):

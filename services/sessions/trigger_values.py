@@ -46,7 +46,8 @@ class TriggerDefinition(Value, frozen=True, kw_only=True):
 
 class TriggerView(Value, frozen=True, kw_only=True):
     """A trigger. `next` is when it is due next, None when never again; `reason` says why it is parked: its
-    definition can not be read, or its processor failed (`turnwright processors schedule:<id> --resume schedule`).
+    definition can not be read, a wrong clock led it far ahead, or its processor stopped (`turnwright processors
+    schedule:<id> --resume schedule`).
 
     `origin` is `config` for one that `[[triggers]]` declares. `open` are ticks without an end: `waiting` for the one
     before them, on their way, or dispatched and not answered yet. One that is `removed` has no definition any more.

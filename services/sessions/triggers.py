@@ -185,14 +185,14 @@ class Triggers:
 def view(trigger: str, known: Known) -> TriggerView:
     """How a trigger is shown."""
     state = known.state
-    due = None if known.fault else _next(state)
+    due = None if known.stands else _next(state)
     return TriggerView(
         id=trigger,
         status=_status(known, due),
         origin=state.origin,
         definition=TriggerDefinition.of(state.definition) if state.definition else None,
         next=due,
-        reason=state.parked or known.fault,
+        reason=known.stands,
         open=len(state.open),
         head=known.head,
     )
@@ -209,7 +209,7 @@ def _status(known: Known, due: int | None) -> TriggerStatus:
     state = known.state
     if state.definition is None:
         return "removed"
-    if state.parked or known.fault:
+    if known.stands:
         return "parked"
     if state.definition.paused:
         return "paused"

@@ -14,7 +14,7 @@ from services.streams.keys import Keys
 from services.streams.schedule_events import Definition, TriggerDefined
 from services.telemetry.counters import Counters, Series
 from services.telemetry.tracer import NoTracer
-from tests.fakes.clockwork import HOUR, MINUTE, Clockwork, at
+from tests.fakes.clockwork import DAY, HOUR, MINUTE, Clockwork, at
 
 STREAM = StreamId("schedule:nightly")
 
@@ -138,3 +138,25 @@ def test_ticks_are_counted_by_their_end_and_by_how_late_they_were(clock: Clockwo
     (late,) = counters.times("turnwright_tick_late_seconds").values()
     assert sum(late[:-1]) == 3
     assert 3 * HOUR < late[-1] / 1000 < 3 * HOUR + MINUTE, "two hours, one hour and nearly none"
+
+
+def test_a_trigger_that_a_wrong_clock_led_far_ahead_says_so_until_it_is_defined_again(
+    clock: Clockwork,
+) -> None:
+    clock.define()
+    clock.work()
+    clock.pass_time(400 * DAY)
+    clock.work()
+    clock.pass_time(-400 * DAY)
+
+    shown = clock.triggers.show("nightly")
+    assert (shown.status, shown.next) == ("parked", None)
+    assert shown.reason.startswith("a clock was wrong: all is accounted for until 2027-12-2")
+    assert len(told(clock)) == 1
+    clock.define()
+
+    assert clock.triggers.show("nightly").status == "active"
+    assert told(clock) == []
+    clock.pass_time(HOUR)
+    clock.work()
+    assert clock.rows()[at(10)].state == "dispatched"

@@ -49,10 +49,14 @@ class Metrics:
             ),
             Gauge(
                 "turnwright_due",
-                "Members owed work by kind, held jobs included.",
+                "Members owed work by kind, now or once their time comes, held jobs included.",
                 _by_kind({kind: owed[kind] + running[kind] for kind in owed}),
             ),
-            Gauge("turnwright_queued", "Members of the due sets by kind.", _by_kind(owed)),
+            Gauge(
+                "turnwright_queued",
+                "Members of the due sets whose time has come, by kind.",
+                _by_kind(self._due.ripe(now)),
+            ),
             Gauge("turnwright_running", "Jobs that somebody holds, by kind.", _by_kind(running)),
             Gauge(
                 "turnwright_due_oldest_seconds",

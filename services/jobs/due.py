@@ -85,6 +85,19 @@ class DueSets:
         owed, held = self.owed()
         return {kind: owed[kind] + held[kind] for kind in KINDS}
 
+    def ripe(self, now: int) -> dict[Kind, int]:
+        """Members per kind whose time has come at `now`, epoch ms of the store; held jobs are none."""
+        asked = [(kind, shard) for shard in range(self._keys.shards) for kind in KINDS]
+        with translated():
+            pipe = self._store.client.pipeline(transaction=False)
+            for kind, shard in asked:
+                pipe.zcount(self._keys.due(shard, kind), "-inf", now)
+            answers = pipe.execute()
+        found: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        for (kind, _), size in zip(asked, answers, strict=True):
+            found[kind] += size
+        return found
+
     def owed(self) -> tuple[dict[Kind, int], dict[Kind, int]]:
         """Members of the due sets per kind, and held jobs per kind."""
         owed: dict[Kind, int] = dict.fromkeys(KINDS, 0)

@@ -160,3 +160,15 @@ def test_a_trigger_that_a_wrong_clock_led_far_ahead_says_so_until_it_is_defined_
     clock.pass_time(HOUR)
     clock.work()
     assert clock.rows()[at(10)].state == "dispatched"
+
+
+def test_a_trigger_that_waits_for_its_time_is_queued_only_once_it_has_come(clock: Clockwork) -> None:
+    due = clock.stage.due
+    clock.define()
+    assert due.ripe(clock.now)["advance"] == 1
+    clock.work()
+    assert (due.ripe(clock.now)["advance"], due.sizes()["advance"]) == (0, 1)
+
+    clock.pass_time(HOUR)
+
+    assert due.ripe(clock.now)["advance"] == 1

@@ -104,7 +104,8 @@ class Ledger:
                 self._tried(event)
             case "tick.settled":
                 settled = event.decode(TickSettled)
-                self._change(settled.tick, outcome=settled.outcome)
+                for tick in (settled.tick, *settled.more):
+                    self._change(tick, outcome=settled.outcome)
             case type if type in _ENDS:
                 self._end(event, event.decode(TickEnded), _ENDS[type])
 

@@ -36,6 +36,11 @@ def session_of(trigger: str, tick: str, *, is_one: bool) -> StreamId:
     return StreamId(f"{SESSION}{trigger}" if is_one else f"{SESSION}{trigger}:{tick}")
 
 
+def trigger_of_session(session: StreamId) -> str:
+    """The trigger whose ticks go to a session."""
+    return session.removeprefix(SESSION).partition(":")[0]
+
+
 def is_one(session: str) -> bool:
     """Whether a trigger's session is the one of all its ticks."""
     return session.count(":") == 1

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 import msgspec
 
 from services.processors.contract import AppendTo, Contract, Decision, Moment, Processor
-from services.schedule.names import marked, stream_of
+from services.schedule.names import marked, stream_of, trigger_of_session
 from services.streams.event import Event, EventInput
 from services.streams.schedule_events import TickSettled
 from services.streams.vocabulary import InputReceived, InputWithdrawn, TurnSettled
 
-# Ended ones that a reaction may still ask for: more than one step can end.
-ENDED = 128
+# Ended ones that a reaction may still ask for: as many as may wait in a session can end at once.
+ENDED = 1000
+# What one commit takes is a little more.
+MOST_TOLD = 100
 
 
 class OutcomesState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The ticks that the inputs at these offsets come from: those that wait, and the last that do not any more."""
+    """The ticks that the inputs at these offsets come from: those that wait, and the last that do not any more.
+
+    They are all of one trigger, whose session it is.
+    """
 
     open: dict[int, str] = {}
     ended: dict[int, str] = {}
@@ -42,10 +47,11 @@ class Outcomes(Processor[OutcomesState]):
     def reduce(self, state: OutcomesState, event: Event) -> OutcomesState:
         """Remember whose input waits."""
         if event.type == "input.received":
-            tick = event.decode(InputReceived).tick
-            return (
-                OutcomesState(open={**state.open, event.offset: tick}, ended=state.ended) if tick else state
-            )
+            mark = event.decode(InputReceived).tick
+            if not mark:
+                return state
+            _, tick = marked(mark)
+            return OutcomesState(open={**state.open, event.offset: tick}, ended=state.ended)
         ended = {n: state.open[n] for n in _inputs(event) if n in state.open}
         if not ended:
             return state
@@ -53,11 +59,20 @@ class Outcomes(Processor[OutcomesState]):
         return OutcomesState(open=left, ended=dict([*state.ended.items(), *ended.items()][-ENDED:]))
 
     def react(self, state: OutcomesState, event: Event, moment: Moment) -> Sequence[Decision]:
-        """Tell how it ended."""
+        """Tell how it ended; where very many did at once, of several in one event."""
         settled = event.decode(TurnSettled) if event.type == "turn.settled" else None
         outcome, turn = (settled.outcome, settled.turn) if settled else ("withdrawn", 0)
         told = [state.ended[n] for n in _inputs(event) if n in state.ended]
-        return [_told(mark, outcome, turn) for mark in told]
+        size = -(-len(told) // MOST_TOLD) or 1
+        trigger = trigger_of_session(moment.stream)
+        return [
+            _told(
+                trigger,
+                TickSettled(tick=each, outcome=outcome, turn=turn, more=tuple(told[n + 1 : n + size])),
+            )
+            for n, each in enumerate(told)
+            if n % size == 0
+        ]
 
 
 def _inputs(event: Event) -> Sequence[int]:
@@ -66,9 +81,6 @@ def _inputs(event: Event) -> Sequence[int]:
     return (event.decode(InputWithdrawn).input,)
 
 
-def _told(mark: str, outcome: str, turn: int) -> AppendTo:
-    trigger, tick = marked(mark)
-    settled = TickSettled(tick=tick, outcome=outcome, turn=turn)
-    return AppendTo(
-        stream_of(trigger), EventInput.of("tick.settled", settled, key=f"tick.settled:{trigger}:{tick}")
-    )
+def _told(trigger: str, settled: TickSettled) -> AppendTo:
+    key = f"tick.settled:{trigger}:{settled.tick}"
+    return AppendTo(stream_of(trigger), EventInput.of("tick.settled", settled, key=key))

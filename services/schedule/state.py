@@ -131,7 +131,8 @@ def reduce(state: TriggerState, event: Event) -> TriggerState:
         case "tick.burned" | "tick.skipped" | "tick.expired":
             return _ended(state, event.decode(TickEnded).tick)
         case "tick.settled":
-            return _ended(state, event.decode(TickSettled).tick)
+            settled = event.decode(TickSettled)
+            return _ended(state, settled.tick, *settled.more)
         case _:
             return state
 
@@ -264,8 +265,8 @@ def _staged(state: TriggerState, tick: str, stage: Stage) -> TriggerState:
     return _with(state, open={**state.open, tick: one})
 
 
-def _ended(state: TriggerState, tick: str) -> TriggerState:
-    return _with(state, open={name: one for name, one in state.open.items() if name != tick})
+def _ended(state: TriggerState, *ticks: str) -> TriggerState:
+    return _with(state, open={name: one for name, one in state.open.items() if name not in ticks})
 
 
 def _tick(job: str) -> str:

@@ -133,8 +133,12 @@ class TickEnded(Payload, frozen=True):
 
 
 class TickSettled(Payload, frozen=True):
-    """What the session made of it: the outcome of the turn that answered it, or `withdrawn`."""
+    """What the session made of it: the outcome of the turn that answered it, or `withdrawn`.
+
+    So it did of `more` ticks, where one turn ended very many.
+    """
 
     tick: str
     outcome: str
     turn: int = 0
+    more: tuple[str, ...] = ()

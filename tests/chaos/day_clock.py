@@ -5,7 +5,6 @@ Writes the offset key of every shard, all at once: whatever a worker reads, the 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,12 +29,14 @@ class Course:
         It read the clock after the last mark before it. Walks through what the clock showed since: with a step from
         08:50 to 09:05 after the mark, who did what was due at nine saw 09:05 at the earliest.
         """
-        real = self._real(by)
-        marked = max((mark for mark in self.marks if mark <= real), default=0)
-        for (begins, shift), (ends, _) in pairwise((*self.moves, (FAR, 0))):
-            if ends > marked and ends + shift > due:
-                return max(due, max(begins, marked) + shift)
-        raise AssertionError(f"the clock never showed {due}")
+        real = self._shown_at(by)
+        marked = max((mark for mark in self.marks if mark <= min(real)), default=0)
+        seen = [
+            max(due, max(begins, marked) + shift)
+            for (begins, shift), (ends, _) in pairwise((*self.moves, (FAR, 0)))
+            if marked < ends and begins <= max(real) and ends + shift > due
+        ]
+        return min(seen, default=due)
 
     def went_back(self, *, by: int) -> int:
         """By how much the clock had been set back up to `by`, all in all."""
@@ -47,12 +48,12 @@ class Course:
         mark = self.marks[-1]
         return mark + next(shift for at, shift in reversed(self.moves) if at <= mark)
 
-    def _real(self, shown: int) -> int:
-        for (begins, shift), (ends, _) in pairwise((*self.moves, (FAR, 0))):
-            if begins + shift <= shown < ends + shift:
-                return shown - shift
-        index = bisect_right(self.moves, shown, key=lambda move: move[0] + move[1])
-        return self.moves[max(0, index - 1)][0]
+    def _shown_at(self, time: int) -> list[int]:
+        """When it showed a time: more than once where it was set back, and never where it was set forward over it,
+        which is then."""
+        steps = list(pairwise((*self.moves, (FAR, 0))))
+        found = [time - shift for (begins, shift), (ends, _) in steps if begins <= time - shift < ends]
+        return found or [max(begins for begins, shift in self.moves if begins + shift <= time)]
 
 
 class DayClock:

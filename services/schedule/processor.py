@@ -141,7 +141,7 @@ class _Step:
         for tick in _stopped(self._state)[: self._left]:
             one = self._state.open[tick]
             session = self._session(tick, one)
-            if one.stage == "queued":
+            if one.stage in ("queued", "called_back"):
                 job, destination = job_of(self._stream, tick), _destination(session)
                 self.decided.append(
                     SettleJob(kind="deliver", id=job, token=one.attempts, destination=destination)
@@ -312,9 +312,8 @@ def _admitted(state: TriggerState, waiting: list[str]) -> list[str]:
 
 def _stopped(state: TriggerState) -> list[str]:
     """The ticks that a removed trigger leaves undone."""
-    if state.definition is not None:
-        return []
-    return [tick for tick, one in state.open.items() if one.stage in ("waiting", "queued")]
+    stages = ["dropped", "called_back", *(["waiting", "queued"] if state.definition is None else [])]
+    return [tick for tick, one in state.open.items() if one.stage in stages]
 
 
 def _sleeps(state: TriggerState, span: Span) -> bool:

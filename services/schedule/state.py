@@ -34,7 +34,8 @@ MOST_SPANS = 32
 # What is accounted for further ahead than this was so under a clock that was wrong.
 FAR_MS = 8 * 86_400_000
 
-Stage = Literal["waiting", "queued", "running", "dispatched"]
+# What waited, or was to be taken to its session, when its trigger was removed is `dropped` or `called_back`.
+Stage = Literal["waiting", "queued", "running", "dispatched", "dropped", "called_back"]
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,7 +195,19 @@ def _removed(state: TriggerState, removed: TriggerRemoved, event: Event) -> Trig
         return state
     last = msgspec.structs.replace(state.spans[-1], passes=state.spans[-1].passes or "removed")
     spans = _closed(_with(state, spans=(*state.spans[:-1], last)), event.created_at)
-    return _with(state, definition=None, spans=spans, parked="", kept_at=event.created_at, kept=())
+    # Now, as it may be defined again before anybody looks: that brings nothing back.
+    left = {tick: msgspec.structs.replace(one, stage=_left(one.stage)) for tick, one in state.open.items()}
+    return _with(state, definition=None, spans=spans, open=left, parked="", kept_at=event.created_at, kept=())
+
+
+def _left(stage: Stage) -> Stage:
+    match stage:
+        case "waiting":
+            return "dropped"
+        case "queued":
+            return "called_back"
+        case _:
+            return stage
 
 
 def _parked(state: TriggerState, parked: TriggerParked) -> TriggerState:

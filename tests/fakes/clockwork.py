@@ -132,11 +132,11 @@ class Clockwork:
         """A worker does all that is due, but asks no model."""
         for _ in range(ROUNDS):
             streams = [StreamId(id) for id, late in self.stage.due_ids("advance").items() if late <= 0]
+            for stream in streams:
+                self.hand.advancer.advance(stream)
             jobs = [id for id, late in self.stage.due_ids("deliver").items() if late <= 0]
             if not streams and not jobs:
                 return
-            for stream in streams:
-                self.hand.advancer.advance(stream)
             for id in jobs:
                 self.run(JobId(id)) if is_job(id) else self.stage.deliverer.run(StreamId(id))
         raise AssertionError("there is always more to do")

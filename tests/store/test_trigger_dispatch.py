@@ -327,3 +327,37 @@ def test_four_hours_of_missed_minutes_are_caught_up_with_the_oldest_first(clock:
     ticks = [each.tick for each in clock.inputs(ONE)]
     assert len(ticks) == 180
     assert ticks == sorted(ticks)
+
+
+def test_what_waited_when_a_trigger_was_removed_does_not_come_back_with_it(clock: Clockwork) -> None:
+    clock.define(overlap="queue")
+    for _ in range(3):
+        clock.pass_time(HOUR)
+        clock.work()
+
+    clock.triggers.remove("nightly")
+    clock.define(overlap="queue", prompt="new")
+    clock.pass_time(HOUR)
+    clock.work()
+
+    gone = "skipped: removed"
+    waits = "due: waits_for_the_one_before"
+    assert clock.states() == {at(10): "dispatched", at(11): gone, at(12): gone, at(13): waits}
+    clock.settle(SESSION)
+    assert clock.states()[at(13)] == "dispatched"
+
+
+def test_what_was_on_its_way_when_a_trigger_was_removed_does_not_come_back_with_it(clock: Clockwork) -> None:
+    clock.define(agent="poet", overlap="allow")
+    clock.agents = ("default",)
+    clock.pass_time(HOUR)
+    clock.work()
+
+    clock.triggers.remove("nightly")
+    clock.define(overlap="allow")
+    clock.agents = ("default", "poet")
+    clock.pass_time(MINUTE)
+    clock.work()
+
+    assert clock.states() == {at(10): "skipped: removed"}
+    assert clock.inputs(SESSION) == []

@@ -83,7 +83,12 @@ def _clock(at_ms: int, zone: ZoneInfo | None) -> str:
 def words_of(tick: TickView, zone: ZoneInfo | None) -> str:
     """Where a tick is, or why it is not."""
     why = _REASONS.get(tick.reason, tick.reason.replace("_", " "))
+    if tick.reason == "paused" and tick.session:
+        why = "its session is paused"
     match tick.state:
+        case "due" if not why:
+            is_own = tick.session.endswith(tick.tick)
+            return "queued for a worker" if is_own else "queued behind the earlier ones for its session"
         case "dispatched":
             return (
                 f"{tick.session}@{tick.offset}{f': {tick.outcome}' if tick.outcome else ', not answered yet'}"

@@ -331,3 +331,27 @@ def test_an_audit_lists_due_times_that_nobody_looked_at(clock: Clockwork, shell:
     assert [(each["state"], each["remark"]) for each in owed] == [
         ("due", "no worker has looked at it yet")
     ] * 2
+
+
+def test_explain_tells_a_paused_session_from_a_paused_trigger(clock: Clockwork, shell: Here) -> None:
+    shell.run(*SET, "--session", "one", "--overlap", "allow")
+    shell.run("triggers", "fire", "nightly")
+    clock.work()
+    assert shell.run("pause", "trigger:nightly").status == 0
+    for _ in range(2):
+        shell.run("triggers", "fire", "nightly")
+        clock.work()
+    shell.run("triggers", "set", "asleep", "--cron", "0 * * * *", "--prompt", "x")
+    shell.run("triggers", "pause", "asleep")
+    clock.pass_time(HOUR)
+    clock.work()
+
+    behind = shell.run("triggers", "explain", "nightly").out.splitlines()[2:4]
+    asleep = shell.run("triggers", "explain", "asleep").out.splitlines()[1]
+
+    assert re.search(r"released .* its session is paused; attempt \d+, next at \d\d:\d\d:\d\d", behind[0])
+    assert behind[1].endswith("queued behind the earlier ones for its session")
+    assert asleep.endswith("the trigger was paused")
+    waits = shell.run("why", "trigger:nightly").out.splitlines()
+    assert waits[0].startswith("paused")
+    assert len(waits) == 4

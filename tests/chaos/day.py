@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from tests.chaos.day_case import Case
@@ -98,6 +99,7 @@ class Day:
         self._stage, self._vendor, self._plan, self._rng = stage, vendor, plan, rng
         self._given: dict[str, list[Body | None]] = defaultdict(list)
         self._fires: list[Fire] = []
+        self._keys = count()
         # What stands in the way of rest: the step it ends in, and what ends it.
         self._held: list[tuple[int, Callable[[], None]]] = []
         # (the shift they are back in, who is away)
@@ -208,9 +210,10 @@ class Day:
         self._given[trigger].append(body)
 
     def _fire(self, deed: Deed) -> None:
-        key = f"fire-{len(self._fires)}"
+        key = f"fire-{next(self._keys)}"
         ticks = [self._stage.people.fire(deed.target, key) for _ in range(deed.times)]
-        self._fires.append(Fire(trigger=deed.target, key=key, ticks=tuple(t for t in ticks if t is not None)))
+        if found := tuple(tick for tick in ticks if tick is not None):
+            self._fires.append(Fire(trigger=deed.target, key=key, ticks=found))
 
     def _hold(self, number: int, deed: Deed) -> None:
         session = f"trigger:{deed.target}"

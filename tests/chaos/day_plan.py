@@ -108,7 +108,7 @@ LONG = Scale(
     stores_die=True,
     suspends=True,
 )
-SHORT = Scale(name="night", hours=4, mixed=9, kills=6, edits=4, fires=4, holds=1, outage_h=1.6, workers=2)
+SHORT = Scale(name="night", hours=3, mixed=9, kills=6, edits=4, fires=4, holds=1, outage_h=1.6, workers=2)
 
 
 def plan_of(scale: Scale, seed: int) -> Plan:
@@ -154,6 +154,11 @@ def _steps(rng: random.Random, scale: Scale, first: Mapping[str, Body], start: i
         # Whoever is to die at a point needs time to get there.
         early = others[: len(others) * 2 // 3] if deed.what == "arm" else others
         deeds.setdefault(rng.choice(early), []).append(deed)
+    # One is removed, and there again later.
+    name = rng.choice([name for name in first if name.startswith("nightly")])
+    gone, back = sorted(rng.sample(others, 2))
+    deeds.setdefault(gone, []).append(Deed(what="remove", target=name))
+    deeds.setdefault(back, []).append(Deed(what="define", target=name, body=first[name]))
     deeds.setdefault(last, []).append(Deed(what="define", target="each-minute", body=_body("@hourly", "UTC")))
     away = 0
     for n, at in enumerate(times):

@@ -34,8 +34,11 @@ def config() -> None:
 def check(path: Path | None, as_json: bool) -> None:
     """Check the environment and the file (PATH, otherwise the one in use); say what is in effect."""
     # Here: loading the schema and plugins would slow every command down.
+    from services.channels.accounts import Accounts
+    from services.channels.places import Places
     from services.config import load_config
     from services.diagnosis.channels import channel_states
+    from services.diagnosis.triggers import unanswerable
     from services.plugins import check_plugins, default_models
 
     problems: list[str] = []
@@ -47,11 +50,14 @@ def check(path: Path | None, as_json: bool) -> None:
         plugins = _collect(lambda: check_plugins(settings, loaded), problems)
     if settings is None or loaded is None or plugins is None or problems:
         _complain(problems, as_json=as_json)
-    elif as_json:
+        return
+    places = Places(settings, Accounts(settings), plugins.channels)
+    if as_json:
         effective = {
             "settings": _settings_view(settings),
             "tools": list(plugins.tools.names()),
             "channels": _channels_view(channel_states(settings, loaded, plugins.channels)),
+            "triggers": list(unanswerable(loaded.triggers, places)),
             "config": loaded.model_dump(mode="json"),
         }
         said = {"ok": True, "problems": []}
@@ -65,6 +71,8 @@ def check(path: Path | None, as_json: bool) -> None:
         for each in channel_states(settings, loaded, plugins.channels):
             told = "; ".join((each.told(settings.public_url or ""), *each.doubts))
             click.echo(f"{each.name:<15} {told}")
+        for said in unanswerable(loaded.triggers, places):
+            click.echo(f"{'triggers':<15} {said}")
 
 
 @config.command(epilog=examples("turnwright config schema > turnwright.schema.json"))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from services.channels.accounts import Accounts
 from services.channels.http.secrets import COPY_NAME, SigningSecrets
 from services.channels.installed import Installed
+from services.channels.places import Places
 from services.channels.shown import Shown
 from services.config import Config, load_config
 from services.diagnosis.backlog import Backlog
@@ -23,7 +25,7 @@ from services.diagnosis.github import account_of
 from services.diagnosis.roles import RoleState, read_supervised
 from services.diagnosis.slack import workspace_of
 from services.diagnosis.spooled import check_spool
-from services.diagnosis.triggers import check_triggers
+from services.diagnosis.triggers import check_triggers, unanswerable
 from services.errors import ConfigurationError, TurnwrightError
 from services.jobs.census import Census
 from services.jobs.due import DueSets
@@ -54,6 +56,8 @@ def check_up(settings: Settings) -> Iterator[Finding]:
     config = yield from _config(settings)
     installed = yield from _plugins(settings, config)
     yield from _channels(settings, config, installed)
+    for said in unanswerable(config.triggers, Places(settings, Accounts(settings), installed)):
+        yield Finding(part="triggers", state="warning", text=f"{_HERE}: {said}")
     running = yield from _roles(settings)
     advice = "" if running else f": {_START}"
     yield from _memory(settings)

@@ -1,10 +1,16 @@
-"""Which triggers stand still: parked ones, and those whose due time nobody looked at. Writes nothing."""
+"""Which triggers stand still: parked ones, those whose due time nobody looked at, and those that never came to be.
+
+Writes nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from services.config import TriggerConfig
 from services.diagnosis.findings import Finding
+from services.errors import Invalid
+from services.schedule.checks import KnownPlaces
 from services.schedule.index import Index
 from services.schedule.known import known_of
 from services.schedule.names import trigger_of
@@ -16,6 +22,16 @@ from services.streams.store import Store
 LATE_MS = 120_000
 # Triggers that are named; of the others only how many there are is said.
 NAMED = 5
+
+
+def unanswerable(triggers: Sequence[TriggerConfig], places: KnownPlaces) -> Iterator[str]:
+    """What keeps declared triggers from being defined: where they are to be answered, nobody can be."""
+    for each in triggers:
+        try:
+            if each.answer_in:
+                places.check(each.answer_in)
+        except Invalid as error:
+            yield f"trigger {each.id} is not in force: {error}"
 
 
 def check_triggers(store: Store, keys: Keys) -> Iterator[Finding]:

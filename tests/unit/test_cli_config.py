@@ -198,3 +198,15 @@ def test_check_says_which_channels_are_on_and_what_looks_unintended() -> None:
     assert any(line.startswith("github ") and "off: not set: TURNWRIGHT_GITHUB_" in line for line in lines)
     assert (told["slack"]["on"], told["github"]["on"]) == (True, False)
     assert "canary" not in json.dumps(told)
+
+
+def test_check_says_which_declared_triggers_can_not_be_answered_where_they_are_to_be(tmp_path: Path) -> None:
+    trigger = '[[triggers]]\nid = "report"\ncron = "@daily"\nprompt = "Report"\nanswer_in = "slack:C0123"\n'
+    (tmp_path / "turnwright.toml").write_text(trigger)
+
+    said = "trigger report is not in force: answer_in: slack is off: not set: TURNWRIGHT_SLACK_SIGNING_SECRET"
+    assert said in run("check").stdout
+    (told,) = json.loads(run("check", "--json").stdout)["triggers"]
+    assert told.startswith(said)
+    on = run("check", SLACK_SIGNING_SECRET="s" * 32, SLACK_BOT_TOKEN="xoxb-1-2")
+    assert "not in force" not in on.stdout

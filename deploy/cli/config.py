@@ -71,8 +71,8 @@ def check(path: Path | None, as_json: bool) -> None:
         for each in channel_states(settings, loaded, plugins.channels):
             told = "; ".join((each.told(settings.public_url or ""), *each.doubts))
             click.echo(f"{each.name:<15} {told}")
-        for said in unanswerable(loaded.triggers, places):
-            click.echo(f"{'triggers':<15} {said}")
+        for doubt in unanswerable(loaded.triggers, places):
+            click.echo(f"{'triggers':<15} {doubt}")
 
 
 @config.command(epilog=examples("turnwright config schema > turnwright.schema.json"))

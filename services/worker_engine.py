@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from services.channels.ends import Ends
 from services.channels.registry import channels_of, signs_of
 from services.channels.shown import Shown
@@ -31,7 +33,8 @@ from services.llm.prices import Prices
 from services.llm.runner import LLMRunner
 from services.llm.spans import ChatSpans
 from services.logs import get_logger
-from services.outbox.deliveries import Deliveries, Terms
+from services.outbox.attempt import Attempts, Terms
+from services.outbox.deliveries import Deliveries
 from services.outbox.streams import StreamDeliverer
 from services.processors.advance import Advancer, Committed, Held
 from services.schedule.dispatch import Dispatch
@@ -196,14 +199,15 @@ class WorkerEngine(Engine):
             faults=self.faults,
             spans=self._spans,
         )
+        # Into a session nothing is sent twice, however late.
+        inner = msgspec.structs.replace(terms, least_s=0.0)
+        attempts = Attempts(self.running, inner, may_start=self._may_start)
         inward = Routes(
             self.log,
             self.sources,
             self.sessions().controls,
-            self.running,
+            attempts,
             commands=Commands(self.log, self.explainer),
-            terms=terms,
-            may_start=self._may_start,
             faults=self.faults,
             spans=self._spans,
         )
@@ -211,9 +215,7 @@ class WorkerEngine(Engine):
             self.log,
             self.config.agents,
             self.places,
-            self.running,
-            terms=terms,
-            may_start=self._may_start,
+            attempts,
             faults=self.faults,
             spans=self._spans,
         )

@@ -11,7 +11,6 @@ from functools import partial
 import msgspec
 
 from services.channels.contract import DeliveryError
-from services.clock import boot_s
 from services.errors import Conflict, Defect, Invalid, NotFound, NotPending, Overloaded, StreamPaused
 from services.faults import Faults
 from services.inbound.commands import Commands
@@ -20,15 +19,12 @@ from services.inbound.pauses import tell_pause
 from services.inbound.router import NO_SOURCE
 from services.inbound.unreached import Failed, Unreached
 from services.jobs.claims import Claim
-from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Result, Settled
 from services.jobs.recovery import DEATHS
-from services.jobs.running import Running
 from services.jobs.traces import RunSpans
 from services.outbox.again import again
-from services.outbox.attempt import TIMEOUT, Attempt
+from services.outbox.attempt import TIMEOUT, Attempt, Attempts
 from services.outbox.backoff import delay_ms
-from services.outbox.deliveries import Terms
 from services.processors.advance import Held
 from services.sessions.controls import Controls
 from services.sessions.values import WrongState
@@ -58,19 +54,15 @@ class Routes:
         log: Log,
         sources: Sources,
         controls: Controls,
-        running: Running,
+        attempts: Attempts,
         *,
         commands: Commands,
-        terms: Terms,
-        may_start: Callable[[], bool],
         faults: Faults,
-        clock: Callable[[], float] = boot_s,
         spans: RunSpans | None = None,
     ) -> None:
-        self._log, self._sources, self._controls, self._running = log, sources, controls, running
-        self._commands, self._terms, self._may_start = commands, terms, may_start
-        self._faults, self._clock, self._spans = faults, clock, spans or RunSpans()
-        self._deadlines, self._unreached = Deadlines(), Unreached(log)
+        self._log, self._sources, self._controls = log, sources, controls
+        self._commands, self._attempts = commands, attempts
+        self._faults, self._spans, self._unreached = faults, spans or RunSpans(), Unreached(log)
 
     def effect(self, held: Held) -> str:
         """Nobody notices a repeat."""
@@ -92,34 +84,22 @@ class Routes:
             return _settled(queued, "failed", reason) if reason else _settled(queued, "ignored", NO_SOURCE)
         if reason and _is_used_up(claim, TELLS):
             return _settled(queued, "failed", reason)
-        task = _Task(source, queued, received, self._attempt(claim))
         failed = Failed(queued=queued, kept=kept, reason=reason, error=claim.error)
-        result = self._attempted(held, claim, task, partial(self._failed, failed) if reason else self._taken)
+        step = partial(self._failed, failed) if reason else self._taken
+        with self._attempts.of(held, claim) as attempt:
+            task = _Task(source, queued, received, attempt)
+            result = self._attempted(held, claim, task, step)
         self._faults.at("route.appended")
         return result
 
     def _attempted(self, held: Held, claim: Claim, task: _Task, step: Callable[[_Task], Result]) -> Result:
-        attempt = task.attempt
-        facts = {names.ROUTED_TO: task.queued.session}
-        self._running.add(held, attempt)
+        attempt, facts = task.attempt, {names.ROUTED_TO: task.queued.session}
         try:
             span = self._spans.begin(f"route {task.received.source}", held, claim, attributes=facts)
             with within(span, held.stream), attempt:
                 return step(task)
         except (StreamPaused, NotYet, Overloaded, DeliveryError) as error:
             return _again(error, claim, stopped=attempt.cancel_reason)
-        finally:
-            self._running.remove(held)
-
-    def _attempt(self, claim: Claim) -> Attempt:
-        return Attempt(
-            deadlines=self._deadlines,
-            ends=claim.asked + self._terms.lease_s,
-            least_s=0.0,
-            timeout_s=self._terms.timeout_s,
-            may_start=self._may_start,
-            clock=self._clock,
-        )
 
     def _failed(self, failed: Failed, task: _Task) -> Result:
         """The end of one that never reached its session, and of whoever waits for that to be told."""

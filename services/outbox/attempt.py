@@ -6,15 +6,33 @@ machine sleeps, nothing begins near the end of the delivery's lease, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
 
 from services.channels.contract import DeliveryError, Sending
 from services.clock import boot_s
 from services.jobs.attempt import RunningAttempt
+from services.jobs.claims import Claim
 from services.jobs.deadline import Deadlines
+from services.jobs.running import Running
+from services.processors.advance import Held
 
 TIMEOUT = "timeout"
 MAY_NOT_START = "lease"
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """`lease_s`: how long a claim is leased; `least_s` of it must be left when the first byte leaves.
+
+    `timeout_s` bounds an attempt, `attempts` how many are made.
+    """
+
+    lease_s: float = 60.0
+    least_s: float = 20.0
+    timeout_s: float = 15.0
+    attempts: int = 15
 
 
 class Attempt(RunningAttempt, Sending):
@@ -52,3 +70,38 @@ class Attempt(RunningAttempt, Sending):
 
     def _stopped(self) -> DeliveryError:
         return DeliveryError("cancelled", code=self.cancel_reason)
+
+
+class Attempts:
+    """Makes attempts under `terms`, and has them stopped with all that is `running` in this process.
+
+    `may_start`: is the process's own lease alive?
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        terms: Terms,
+        *,
+        may_start: Callable[[], bool],
+        clock: Callable[[], float] = boot_s,
+    ) -> None:
+        self._running, self._terms, self._may_start, self._clock = running, terms, may_start, clock
+        self._deadlines = Deadlines()
+
+    @contextmanager
+    def of(self, held: Held, claim: Claim) -> Iterator[Attempt]:
+        """The attempt at a claimed job, which may be stopped as long as this lasts."""
+        attempt = Attempt(
+            deadlines=self._deadlines,
+            ends=claim.asked + self._terms.lease_s,
+            least_s=self._terms.least_s,
+            timeout_s=self._terms.timeout_s,
+            may_start=self._may_start,
+            clock=self._clock,
+        )
+        self._running.add(held, attempt)
+        try:
+            yield attempt
+        finally:
+            self._running.remove(held)

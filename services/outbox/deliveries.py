@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from services.channels.contract import Channel, DeliveryError, Letter, Receipt
 from services.clock import boot_s
 from services.faults import Faults
 from services.jobs.claims import Claim
-from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.recovery import DEATHS
 from services.jobs.running import Running
 from services.jobs.traces import RunSpans
-from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt
+from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt, Attempts, Terms
 from services.outbox.backoff import delay_ms
 from services.outbox.contents import Content, content_of
 from services.outbox.entries import CALLBACK
@@ -57,18 +54,6 @@ OF_LETTER = frozenset(
 LIMIT_MS = 1_000
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """`lease_s`: how long a claim is leased; `least_s` of it must be left when the first byte leaves.
-
-    `timeout_s` bounds an attempt, `attempts` how many are made.
-    """
-
-    lease_s: float = 60.0
-    least_s: float = 20.0
-    timeout_s: float = 15.0
-    attempts: int = 15
-
-
 class Deliveries:
     """Runs deliveries in this process, over `channels` by name. `may_start`: is the process's own lease alive?"""
 
@@ -85,9 +70,8 @@ class Deliveries:
         spans: RunSpans | None = None,
     ) -> None:
         self._spans = spans or RunSpans()
-        self._log, self._running, self._channels = log, running, channels
-        self._terms, self._may_start, self._faults, self._clock = terms, may_start, faults, clock
-        self._deadlines = Deadlines()
+        self._log, self._channels, self._terms, self._faults = log, channels, terms, faults
+        self._attempts = Attempts(running, terms, may_start=may_start, clock=clock)
 
     def effect(self, held: Held) -> str:
         """Whoever gets a letter twice notices."""
@@ -110,29 +94,16 @@ class Deliveries:
         if channel is None:
             return _ended("failed", held.id, error="no_such_channel")
         letter = self._letter(claim, content)
-        attempt = self._attempt(claim)
-        self._running.add(held, attempt)
-        try:
-            facts = {names.CHANNEL: name}
-            span = self._spans.begin(f"deliver {name}", held, claim, kind="client", attributes=facts)
-            with within(span, held.stream), attempt:
-                receipt = _delivered(channel, letter, attempt, span)
-        except DeliveryError as error:
-            return self._judge(claim, channel, attempt, content, error)
-        finally:
-            self._running.remove(held)
+        with self._attempts.of(held, claim) as attempt:
+            try:
+                facts = {names.CHANNEL: name}
+                span = self._spans.begin(f"deliver {name}", held, claim, kind="client", attributes=facts)
+                with within(span, held.stream), attempt:
+                    receipt = _delivered(channel, letter, attempt, span)
+            except DeliveryError as error:
+                return self._judge(claim, channel, attempt, content, error)
         self._faults.at("deliver.sent")
         return _ended("delivered", held.id, status=receipt.status)
-
-    def _attempt(self, claim: Claim) -> Attempt:
-        return Attempt(
-            deadlines=self._deadlines,
-            ends=claim.asked + self._terms.lease_s,
-            least_s=self._terms.least_s,
-            timeout_s=self._terms.timeout_s,
-            may_start=self._may_start,
-            clock=self._clock,
-        )
 
     def _judge(
         self, claim: Claim, channel: Channel, attempt: Attempt, content: Content, error: DeliveryError

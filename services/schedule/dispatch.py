@@ -5,7 +5,7 @@ May run any number of times: what a tick says has a key of its own, and a repeat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from services.channels.contract import DeliveryError, Sending
@@ -14,14 +14,11 @@ from services.cron.times import BadTimes
 from services.errors import Defect, Invalid, Overloaded, StreamPaused
 from services.faults import Faults
 from services.jobs.claims import Claim
-from services.jobs.deadline import Deadlines
 from services.jobs.outcome import Again, Result, Settled
 from services.jobs.recovery import DEATHS
-from services.jobs.running import Running
 from services.jobs.traces import RunSpans
 from services.outbox.again import again
-from services.outbox.attempt import Attempt
-from services.outbox.deliveries import Terms
+from services.outbox.attempt import Attempt, Attempts
 from services.processors.advance import Held
 from services.schedule.names import key_of, mark_of, trigger_of
 from services.schedule.state import definition_in
@@ -62,17 +59,13 @@ class Dispatch:
         log: Log,
         agents: Collection[str],
         places: Places,
-        running: Running,
+        attempts: Attempts,
         *,
-        terms: Terms,
-        may_start: Callable[[], bool],
         faults: Faults,
         spans: RunSpans | None = None,
     ) -> None:
-        self._log, self._agents, self._places, self._running = log, agents, places, running
-        self._terms, self._may_start = terms, may_start
+        self._log, self._agents, self._places, self._attempts = log, agents, places, attempts
         self._faults, self._spans = faults, spans or RunSpans()
-        self._deadlines = Deadlines()
 
     def effect(self, held: Held) -> str:
         """Nobody notices a repeat."""
@@ -91,13 +84,15 @@ class Dispatch:
             return _ended("tick.expired", due, claim.error or "late")
         if claim.attempt - claim.waits > ATTEMPTS + DEATHS or claim.charged > ATTEMPTS:
             return _ended("tick.burned", due, "attempts_exhausted")
-        attempt = self._attempt(claim)
-        self._running.add(held, attempt)
+        with self._attempts.of(held, claim) as attempt:
+            return self._attempted(held, claim, due, attempt)
+
+    def _attempted(self, held: Held, claim: Claim, due: TickQueued, attempt: Attempt) -> Result:
+        facts = {names.ROUTED_TO: due.session}
         try:
-            span = self._spans.begin(
-                f"tick {trigger_of(held.stream)}", held, claim, attributes={names.ROUTED_TO: due.session}
-            )
+            span = self._spans.begin(f"tick {trigger_of(held.stream)}", held, claim, attributes=facts)
             with within(span, held.stream), attempt:
+                past = NearPast(self._log, claim.near)
                 definition = _definition(past, self._log, held.stream, due.definition)
                 offset = self._append(held.stream, due, definition, attempt)
         except Burned as error:
@@ -106,22 +101,11 @@ class Dispatch:
             return Again(error="no_such_agent", delay_ms=int(NO_AGENT_S * 1000), waits=True)
         except (StreamPaused, Overloaded, DeliveryError) as error:
             return again(error, claim, stopped=attempt.cancel_reason)
-        finally:
-            self._running.remove(held)
         self._faults.at("tick.appended")
         return _ended("tick.dispatched", due, offset=offset)
 
     def _said(self, stream: StreamId, due: TickQueued) -> Offset:
         return self._log.offset_of(StreamId(due.session), key_of(trigger_of(stream), due.tick)) or 0
-
-    def _attempt(self, claim: Claim) -> Attempt:
-        return Attempt(
-            deadlines=self._deadlines,
-            ends=claim.asked + self._terms.lease_s,
-            least_s=0.0,
-            timeout_s=self._terms.timeout_s,
-            may_start=self._may_start,
-        )
 
     def _append(self, stream: StreamId, due: TickQueued, definition: Definition, sending: Sending) -> Offset:
         """Where the tick's input is in its session."""

@@ -14,7 +14,7 @@ from services.faults import Faults
 from services.jobs.claims import Claim, Claims
 from services.jobs.outcome import Again, Settled
 from services.jobs.running import Running
-from services.outbox.deliveries import Terms
+from services.outbox.attempt import Attempts, Terms
 from services.processors.advance import Advancer, Committed, Held
 from services.processors.agent.processor import Agent
 from services.processors.agent.rules import Rules
@@ -160,15 +160,9 @@ class Clockwork:
     def dispatch(self, hand: Hand) -> Dispatch:
         """What runs ticks in the process of `hand`."""
         log = Log(self.stage.store, self.stage.keys, guard=lambda: self.guard())
-        return Dispatch(
-            log,
-            self.agents,
-            self.room,
-            Running(self.stage.store, hand.claims, self.stage.keys.cancel_channel, notices=False),
-            terms=Terms(),
-            may_start=lambda: True,
-            faults=Faults(None),
-        )
+        running = Running(self.stage.store, hand.claims, self.stage.keys.cancel_channel, notices=False)
+        attempts = Attempts(running, Terms(least_s=0.0), may_start=lambda: True)
+        return Dispatch(log, self.agents, self.room, attempts, faults=Faults(None))
 
     def job(self, tick: str, trigger: str = "nightly") -> JobId:
         """The job of a tick."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from services.faults import Faults
 from services.jobs.outcome import Again, Lost, Result, Settled
 from services.jobs.running import Running
-from services.outbox.deliveries import Deliveries, Terms
+from services.outbox.attempt import Terms
+from services.outbox.deliveries import Deliveries
 from services.streams.event import EventInput, JobId, StreamId
 from services.streams.vocabulary import InputReceived, ReplySettled, StreamCreated, TurnSettled
 from tests.fakes.postman import Postman

@@ -15,7 +15,7 @@ from services.inbound.contract import Answer, Arrived, Dropped, NotYet, Order, R
 from services.inbound.routes import Routes
 from services.jobs.outcome import Again, Settled
 from services.jobs.running import Running
-from services.outbox.deliveries import Terms
+from services.outbox.attempt import Attempts, Terms
 from services.processors.agent.state import AgentState
 from services.sessions.controls import Controls
 from services.streams.event import EventInput, JobId, Offset, StreamId
@@ -88,12 +88,9 @@ class Gatekeeper:
             log,
             {"gate": self.source},
             Controls(log, nothing_waits, {}),
-            self.running,
+            Attempts(self.running, Terms(least_s=0.0), may_start=lambda: True, clock=lambda: 0.0),
             commands=Commands(log, nothing_waits),
-            terms=Terms(),
-            may_start=lambda: True,
             faults=self.faults,
-            clock=lambda: 0.0,
         )
 
     def arrives(self, key: str, session: str = "gate:s", thread: str = "slack:T1:C1:1.2") -> Offset:

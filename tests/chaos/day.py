@@ -74,10 +74,13 @@ class DayReport:
         )
 
     def excerpts(self) -> str:
-        """Of a few ledgers, in which the most different things happened, the rows that tell of them."""
+        """Of a few ledgers, in which the most different things happened, the rows that tell of them; and of fixed times
+        in the night in which clocks were set."""
         cases = sorted(self.evidence.cases.values(), key=lambda case: variety(case.rows), reverse=True)
+        nightly = [self.evidence.cases[f"nightly-{n}"] for n in range(3)]
         return "\n".join(
-            f"{case.trigger}: {dict(case.times[0].body)}\n{excerpt(case, ROWS)}" for case in cases[:EXCERPTS]
+            f"{case.trigger}: {dict(case.times[0].body)}\n{excerpt(case, ROWS)}"
+            for case in (*nightly, *cases[:EXCERPTS])
         )
 
     def report(self) -> str:
@@ -107,14 +110,17 @@ class Day:
         self._pause = threading.Event()
         self.blows: list[str] = []
 
-    def live(self) -> None:
-        """From its first hour to its last."""
+    def begin(self) -> None:
+        """Set the clock, start everybody, define the triggers."""
         stage = self._stage
         stage.clock.move(self._plan.start - stage.clock.now())
         stage.start_all()
         stage.platform.wait_ready(workers=len(stage.workers))
         for trigger, body in self._plan.first.items():
             self._define(trigger, body)
+
+    def live(self) -> None:
+        """From its first hour to its last."""
         for number, step in enumerate(self._plan.steps):
             self._step(number, step)
 
@@ -240,6 +246,7 @@ def live_through(scale: Scale, folder: Path, *, site: Path, seed: int) -> DayRep
     plan = plan_of(scale, seed)
     with _staged(scale, folder, site) as stage:
         day = Day(stage, stage.platform.vendor, plan, random.Random(f"{seed}/{scale.name}/pace"))
+        day.begin()
         try:
             day.live()
         except AssertionError as error:

@@ -109,11 +109,10 @@ class Step:
             is_manual=is_manual,
         )
         self.decided.append(emit("tick.queued", made))
-        if not waits:
-            self.decided.append(self._job(tick, session, made.expires_at))
         if waits:
             self._waiting.append(tick)
         else:
+            self.decided.append(self._job(tick, session, made.expires_at))
             self._is_busy = True
         self._open, self._left = self._open + 1, self._left - 1
 

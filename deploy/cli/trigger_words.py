@@ -12,7 +12,7 @@ from services.cron.times import BadTimes, zone_of
 from services.sessions.trigger_values import TickView, TriggerView
 
 _REASONS = {
-    "misfire": "missed while nothing ran, and its trigger does not do such",
+    "misfire": "missed while nothing ran; its misfire policy passes it over",
     "paused": "the trigger was paused",
     "parked": "the trigger could not be read",
     "overlap": "the one before it was not answered yet",

@@ -25,9 +25,7 @@ SHIFTS = 3
 EXCERPTS, ROWS = 4, 24
 BACK_S = 1.0
 # Nobody waits for what takes long here, and no answer is too late because the clock jumped.
-CONFIG = """[agents.default]
-max_turns_without_human = 1000
-[limits]
+CONFIG = """[limits]
 job_expires_s = 604800
 """
 

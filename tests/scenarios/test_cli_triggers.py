@@ -161,7 +161,7 @@ def test_explain_says_of_each_due_time_what_became_of_it_the_oldest_first(
     rows = done.out.splitlines()[1:]
     states = [re.split(r"  +", row)[1] for row in rows]
     assert states == ["skipped", "skipped", "dispatched", "skipped", "due"] == [e["state"] for e in as_json]
-    assert rows[0].endswith("missed while nothing ran, and its trigger does not do such")
+    assert rows[0].endswith("missed while nothing ran; its misfire policy passes it over")
     assert rows[2].endswith(", not answered yet")
     assert rows[3].endswith("the one before it was not answered yet")
     assert rows[4].endswith("no worker has looked at it yet")

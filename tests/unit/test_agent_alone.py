@@ -75,3 +75,11 @@ def test_a_person_who_speaks_starts_the_row_anew() -> None:
     talk.turn(talk.hear("http"))
 
     assert talk.turn(talk.hear("agent")) == ["llm.requested"]
+
+
+def test_ticks_of_a_trigger_count_as_asked_by_whoever_set_it() -> None:
+    talk = Talk()
+
+    decided = [talk.turn(talk.hear("trigger")) for _ in range(RULES.max_turns_without_human + QUEUED)]
+
+    assert decided == [["llm.requested"]] * len(decided)

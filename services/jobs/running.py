@@ -77,6 +77,9 @@ class Running:
                 except Unavailable:
                     self._stop.wait(LOOK_S)
                 except Exception as error:
+                    if self._stop.is_set():
+                        # Its connection was closed under it.
+                        return
                     # The edge of this thread: without it nothing that runs here could be stopped any more.
                     get_logger("running").warning("look_failed", error=type(error).__name__)
                     self._stop.wait(LOOK_S)

@@ -35,9 +35,10 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """It arrived. `status` is the HTTP status it was accepted with."""
+    """It arrived. `status` is the HTTP status it was accepted with; `begun` the session of a thread that it began."""
 
     status: int = 200
+    begun: str = ""
 
 
 DeliveryErrorKind = Literal[

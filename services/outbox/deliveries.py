@@ -17,6 +17,7 @@ from services.jobs.running import Running
 from services.jobs.traces import RunSpans
 from services.outbox.attempt import MAY_NOT_START, TIMEOUT, Attempt, Attempts, Terms
 from services.outbox.backoff import delay_ms
+from services.outbox.beginnings import begin
 from services.outbox.contents import Content, content_of
 from services.outbox.entries import CALLBACK
 from services.outbox.markers import marker_of
@@ -103,6 +104,8 @@ class Deliveries:
             except DeliveryError as error:
                 return self._judge(claim, channel, attempt, content, error)
         self._faults.at("deliver.sent")
+        if receipt.begun and not letter.note:
+            begin(self._log, receipt.begun, letter)
         return _ended("delivered", held.id, status=receipt.status)
 
     def _judge(

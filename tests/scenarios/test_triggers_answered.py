@@ -12,6 +12,7 @@ from tests.fakes.github_server import Drop as GitHubDrop
 from tests.fakes.github_server import GitHubServer
 from tests.fakes.github_world import Issue, Repository
 from tests.fakes.slack_faults import lost
+from tests.fakes.slack_requests import event_request, said
 from tests.fakes.slack_server import SlackServer
 from tests.fakes.slack_workspace import BOT, Message
 from tests.scenarios import github_talk, slack_talk
@@ -98,6 +99,27 @@ def test_a_report_is_posted_in_the_channel_once_although_its_answer_was_lost(
     wait_until(lambda: platform.http.get("/api/obligations").json()["obligations"] == [], within_s=30)
     (message,) = posts(slack, "Report of to-slack")
     assert message.thread_ts == ""
+
+
+def test_who_replies_to_a_report_is_heard_without_naming_us_and_answered_there(
+    platform: Platform, slack: SlackServer
+) -> None:
+    define(platform, "with-replies", answer_in=f"slack:{CHANNEL}")
+    fire(platform, "with-replies")
+    tick(platform, "with-replies")
+    wait_until(lambda: len(posts(slack, "Report of with-replies")) == 1, within_s=30)
+    (report,) = posts(slack, "Report of with-replies")
+
+    reply = slack.workspace.say("Why is that so?", channel=CHANNEL, thread_ts=report.ts)
+    talk = slack_talk.Talk(platform, slack)
+    talk.deliver(event_request(said(reply)))
+
+    (answer,) = talk.wait_replies(reply, within_s=30)
+    assert "Why is that so?" in answer
+    asked = platform.vendor.asked(talk.session(reply))[-1]
+    assert any("Report of with-replies" in each.text for each in asked.messages[:-1])
+    first = platform.http.get(f"/api/sessions/{talk.session(reply)}/events?limit=2").json()["events"]
+    assert first[0]["payload"]["parent"].startswith("trigger:with-replies:manual-")
 
 
 def test_a_report_is_a_comment_on_the_issue_although_github_was_away(

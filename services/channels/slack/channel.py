@@ -67,9 +67,7 @@ class SlackChannel:
                 )
             except DeliveryError as error:
                 raise (_doubted(error) if there else error) from None
-        if self._answered is not None:
-            self._answered(letter, sending)
-        return Receipt()
+        return self._delivered(letter, sending, address, there)
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
         """Look in the thread for every part of `letter`; None when one is missing, which `send` then posts.
@@ -78,11 +76,15 @@ class SlackChannel:
         """
         web = self._client.attempt(sending, letter.timeout_s)
         address, count = _address(letter), len(_bodies(letter))
-        if len(self._look(web, address, letter, count)) < count:
-            return None
+        there = self._look(web, address, letter, count)
+        return self._delivered(letter, sending, address, there) if len(there) == count else None
+
+    def _delivered(
+        self, letter: Letter, sending: Sending, address: SlackAddress, there: Mapping[int, str]
+    ) -> Receipt:
         if self._answered is not None:
             self._answered(letter, sending)
-        return Receipt()
+        return Receipt(begun="" if address.thread_ts else address.within(there[0]).encode())
 
     def close(self) -> None:
         """Close idle connections."""

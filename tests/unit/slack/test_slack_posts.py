@@ -42,9 +42,10 @@ def top(slack: SlackServer, before: Message) -> list[Message]:
 def test_a_report_is_a_message_of_the_channel(
     slack: SlackServer, channel: SlackChannel, before: Message
 ) -> None:
-    channel.send(report(before, "All is well."), FakeSending())
+    receipt = channel.send(report(before, "All is well."), FakeSending())
 
     (message,) = top(slack, before)
+    assert receipt.begun == f"slack:{TEAM}:{before.channel}:{message.ts}"
     assert message.said == "All is well."
     assert slack.workspace.thread(before.channel, before.ts) == []
 
@@ -114,5 +115,8 @@ def test_a_report_is_found_behind_all_that_people_say_meanwhile(
     for n in range(450):
         slack.workspace.say(f"chatter {n}")
 
-    assert channel.find(letter, FakeSending()) is not None
-    assert len(top(slack, before)) == 1
+    found = channel.find(letter, FakeSending())
+
+    (message,) = top(slack, before)
+    assert found is not None
+    assert found.begun == f"slack:{TEAM}:{before.channel}:{message.ts}"

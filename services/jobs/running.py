@@ -77,10 +77,10 @@ class Running:
                 except Unavailable:
                     self._stop.wait(LOOK_S)
                 except Exception as error:
+                    # The edge of this thread: without it nothing that runs here could be stopped any more. At the end
+                    # its connection is closed under it.
                     if self._stop.is_set():
-                        # Its connection was closed under it.
                         return
-                    # The edge of this thread: without it nothing that runs here could be stopped any more.
                     get_logger("running").warning("look_failed", error=type(error).__name__)
                     self._stop.wait(LOOK_S)
 

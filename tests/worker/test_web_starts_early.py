@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import httpx2
@@ -176,13 +177,11 @@ def test_why_the_store_is_away_is_logged_once_for_each_reason(platform: Platform
     wait_until(lambda: _status(platform, "/api/sessions") == 200)
 
     told = [line["reason"] for line in _lines(platform) if line["event"] == "store_away"]
-    assert told == ["no_socket", "loading", "no_socket", "password"] or told == [
-        "no_socket",
-        "loading",
-        "no_socket",
-        "password",
-        "no_socket",
-    ]
+    assert all(reason != before for before, reason in pairwise(told))
+    # A line that breaks while the server behind it goes away is a reason of its own, for a moment.
+    lasting = [reason for reason, _ in groupby(each for each in told if each != "lost")]
+    assert lasting[:4] == ["no_socket", "loading", "no_socket", "password"]
+    assert lasting[4:] in ([], ["no_socket"])
     assert [line["event"] for line in _lines(platform)].count("store_back") == 1
 
 

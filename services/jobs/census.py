@@ -11,6 +11,7 @@ from services.errors import TurnwrightError
 from services.jobs.incarnation import Heartbeat
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
+from services.streams.store_time import ms_of
 
 FRESH_S = 1.0
 
@@ -53,7 +54,7 @@ class Census:
             pipe.time()
             pipe.get(self._keys.clock(0))
             pipe.hgetall(self._keys.workers)
-            (seconds, micros), shift, rows = pipe.execute()
-        now = seconds * 1000 + micros // 1000 + int(shift or 0)
+            told, shift, rows = pipe.execute()
+        now = ms_of(told, shift)
         beats = {name.decode(): msgspec.json.decode(body, type=Heartbeat) for name, body in rows.items()}
         return {name: beat for name, beat in beats.items() if now - beat.at <= self._alive_ms}

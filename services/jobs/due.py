@@ -11,6 +11,7 @@ import msgspec
 
 from services.streams.keys import KINDS, Keys, Kind, held_jobs
 from services.streams.store import Store, translated
+from services.streams.store_time import ms_of
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -70,9 +71,8 @@ class DueSets:
             for shard in range(self._keys.shards):
                 pipe.get(self._keys.clock(shard))
             answers = pipe.execute()
-        seconds, micros = answers[0]
-        shift = next((int(s) for s in answers[1 + len(asked) :] if s is not None), 0)
-        now = seconds * 1000 + micros // 1000 + shift
+        shift = next((shift for shift in answers[1 + len(asked) :] if shift is not None), None)
+        now = ms_of(answers[0], shift)
         found = [
             Due(kind, shard, member.decode(), int(score))
             for (kind, shard), members in zip(asked, answers[1 : 1 + len(asked)], strict=True)

@@ -14,6 +14,7 @@ from services.outbox.entries import number_of
 from services.streams.event import JobId, StreamId
 from services.streams.keys import Keys, held_jobs, is_job, stream_of
 from services.streams.store import Store, translated
+from services.streams.store_time import ms_of
 
 # Of one shard's sets; what is further back shows when those before it are gone.
 SHARD_LIMIT = 10_000
@@ -102,15 +103,14 @@ class Shelf:
             pipe.zrange(k.due(shard, "deliver"), 0, SHARD_LIMIT - 1, withscores=True)
             pipe.zrange(k.letters(shard), 0, SHARD_LIMIT - 1)
             pipe.zrange(k.leases(shard), 0, -1)
-            (seconds, micros), shift, due, letters, leases = pipe.execute()
+            told, shift, due, letters, leases = pipe.execute()
             holders = self._store.client.pipeline(transaction=False)
             for incarnation in leases:
                 holders.zrange(k.held(shard, incarnation.decode()), 0, -1)
             held = [one for members in holders.execute() for one in held_jobs(members)]
-        now = seconds * 1000 + micros // 1000 + int(shift or 0)
         scores = {JobId(id.decode()): int(score) for id, score in due}
         return (
-            now,
+            ms_of(told, shift),
             {job: at for job, at in scores.items() if is_job(job)},
             frozenset(JobId(id.decode()) for id in letters),
             [job for kind, job in held if kind == "deliver"],

@@ -19,6 +19,7 @@ from services.processors.unit import AnyProcessor
 from services.streams.event import StreamId
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
+from services.streams.store_time import ms_of
 
 COUNTED_TAKES = 3
 ENDED_RUNS = 3
@@ -158,8 +159,8 @@ class Isolation:
             pipe.time()
             pipe.get(self._clock)
             pipe.hgetall(self._hash)
-            (seconds, micros), shift, runs = pipe.execute()
-            self._now = seconds * 1000 + micros // 1000 + int(shift or 0)
+            told, shift, runs = pipe.execute()
+            self._now = ms_of(told, shift)
             alive: set[str] = set()
             if runs:
                 pipe.zrange(self._leases, 0, -1, withscores=True)

@@ -13,9 +13,9 @@ from services.schedule.processor import Schedule
 from services.schedule.state import TriggerState, is_far_ahead, reduce
 from services.streams.entries import offset_of
 from services.streams.event import Event, StreamId
-from services.streams.keys import SCHEDULE
 from services.streams.log import Loaded, Log
 from services.streams.store import translated
+from services.streams.store_time import now_ms
 
 _NAME = Schedule.contract.name
 _STATE, _ROW = f"s:{_NAME}", f"p:{_NAME}"
@@ -58,7 +58,7 @@ def known(log: Log, stream: StreamId) -> Known:
 
 def known_of(log: Log, streams: Sequence[StreamId]) -> Iterator[tuple[StreamId, Known]]:
     """Many, in their order, the most of them in one go. Raises: Unavailable."""
-    now = log.load(StreamId(SCHEDULE), limit=0).now
+    now = now_ms(log.store, log.keys)
     for start in range(0, len(streams), _PAGE):
         chunk = streams[start : start + _PAGE]
         with translated():

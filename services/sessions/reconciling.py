@@ -11,6 +11,7 @@ from services.ids import new_id
 from services.sessions.values import Value, WrongState
 from services.streams.keys import Keys
 from services.streams.store import Store, translated
+from services.streams.store_time import now_ms
 
 # Longer than one request of a look may take: whoever died in a look keeps others from it no longer.
 TURN_S = 30
@@ -98,11 +99,7 @@ class Reconciling:
 
     def now_ms(self) -> int:
         """The store's time, epoch milliseconds. Raises: Unavailable."""
-        with translated():
-            pipeline = self._store.client.pipeline(transaction=False)
-            pipeline.time()
-            [(seconds, microseconds)] = pipeline.execute()
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        return now_ms(self._store, self._keys)
 
     def turn(self) -> Turn:
         """A turn of the caller's own, not taken yet."""

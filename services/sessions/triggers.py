@@ -27,6 +27,7 @@ from services.sessions.values import WrongState
 from services.streams.event import EventInput, StreamId
 from services.streams.log import Log
 from services.streams.schedule_events import Definition, Origin, TriggerDefined, TriggerFired, TriggerRemoved
+from services.streams.store_time import now_ms
 from services.streams.vocabulary import StreamCreated
 from services.tokens import TokenId
 
@@ -129,7 +130,7 @@ class Triggers:
 
     def preview(self, cron: str, tz: str, *, after: int | None, count: int) -> Preview:
         """The next `count` due times of an expression. Raises: Invalid, Unavailable."""
-        start = self._now() if after is None else after
+        start = now_ms(self.log.store, self.log.keys) if after is None else after
         if start >= END_MS:
             raise Invalid("after", "must be epoch milliseconds before the year 10000")
         try:
@@ -139,9 +140,6 @@ class Triggers:
             raise Invalid("expr" if error.field == "cron" else error.field, error.reason) from None
         local = (datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).isoformat() for at in times)
         return Preview(times=times, local=tuple(local))
-
-    def _now(self) -> int:
-        return self.log.load(StreamId(_SOURCE), limit=0).now
 
     def _check_agent(self, trigger: str, definition: Definition) -> None:
         """A session keeps its agent, and with it the trigger whose ticks it takes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
+from services.channels.doubts import ambiguous, doubted
 from services.channels.github.api import API, Comment
 from services.channels.github.markers import Mark, mark_of, marked
 from services.channels.github.mentions import BOT
@@ -58,7 +59,7 @@ class GitHubChannel:
             try:
                 self._api.comment(target, marked(text, mark), within)
             except DeliveryError as error:
-                raise (_doubted(error) if there else error) from None
+                raise (doubted(error) if there else error) from None
             there.add(number)
         if self._answered is not None:
             self._answered(letter, sending)
@@ -94,7 +95,7 @@ class GitHubChannel:
             marks = [mark_of(each.body or "") for each in found if _is_by(each, own)]
         except DeliveryError as error:
             # That it can not be looked for says nothing of whether it is there.
-            raise (error if error.kind in ("cancelled", "gone") else _ambiguous(error)) from None
+            raise (error if error.kind in ("cancelled", "gone") else ambiguous(error)) from None
         return {mark.part for mark in marks if mark is not None and mark.marker == letter.marker}
 
     def _own_logins(self, within: Within) -> frozenset[str]:
@@ -111,7 +112,7 @@ class GitHubChannel:
             if error.kind in ("gone", "rejected") and self._login:
                 name = self._login.casefold()
                 return frozenset({name, name.removesuffix(BOT) + BOT})
-            raise _ambiguous(error) from None
+            raise ambiguous(error) from None
 
 
 def _target(letter: Letter) -> Target:
@@ -124,17 +125,3 @@ def _target(letter: Letter) -> Target:
 
 def _is_by(comment: Comment, own: frozenset[str]) -> bool:
     return comment.user is not None and comment.user.login.casefold() in own
-
-
-def _doubted(error: DeliveryError) -> DeliveryError:
-    return _ambiguous(error) if error.kind in ("not_sent", "rejected", "overloaded") else error
-
-
-def _ambiguous(error: DeliveryError) -> DeliveryError:
-    return DeliveryError(
-        "ambiguous",
-        code=error.code,
-        status=error.status,
-        retry_after_s=error.retry_after_s,
-        is_limit=error.is_limit,
-    )

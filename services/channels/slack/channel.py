@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.channels.contract import Answering, DeliveryError, Letter, Receipt, Sending
+from services.channels.doubts import ambiguous, doubted
 from services.channels.said import said
 from services.channels.slack.address import BadAddress, SlackAddress, known_ts
 from services.channels.slack.buttons import retry_button
@@ -66,7 +67,7 @@ class SlackChannel:
                     below=_below(letter) if is_last else (),
                 )
             except DeliveryError as error:
-                raise (_doubted(error) if there else error) from None
+                raise (doubted(error) if there else error) from None
         return self._delivered(letter, sending, address, there)
 
     def find(self, letter: Letter, sending: Sending) -> Receipt | None:
@@ -96,7 +97,7 @@ class SlackChannel:
             return marked(web, address, letter.marker, parts=count, since_ms=letter.queued_at, us=us)
         except DeliveryError as error:
             # That it can not be looked for says nothing of whether it is there.
-            raise (error if error.kind == "cancelled" else _ambiguous(error)) from None
+            raise (error if error.kind == "cancelled" else ambiguous(error)) from None
 
 
 def _below(letter: Letter) -> Sequence[dict[str, object]]:
@@ -142,20 +143,6 @@ def _post(
     if not ts:
         raise DeliveryError("ambiguous", code="no_ts")
     return ts
-
-
-def _doubted(error: DeliveryError) -> DeliveryError:
-    return _ambiguous(error) if error.kind in ("not_sent", "rejected", "overloaded") else error
-
-
-def _ambiguous(error: DeliveryError) -> DeliveryError:
-    return DeliveryError(
-        "ambiguous",
-        code=error.code,
-        status=error.status,
-        retry_after_s=error.retry_after_s,
-        is_limit=error.is_limit,
-    )
 
 
 def _bodies(letter: Letter) -> Sequence[str]:

@@ -10,6 +10,7 @@ import msgspec
 from flask import Flask
 from werkzeug.routing import Rule
 
+from services.schedule.names import TRIGGER_ID
 from services.spool.refused import REFUSED_ID
 from web.operations import Operation, operation_of
 from web.problems import KINDS, TYPE_PREFIX, Problem
@@ -25,7 +26,7 @@ _PATTERNS = {
     "entry": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@r[1-9][0-9]{0,14}$"},
     "delivery": {"type": "string", "pattern": "^inbound:[A-Za-z0-9._:-]{1,192}@[1-9][0-9]{0,14}$"},
     "source": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
-    "trigger": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+    "trigger": {"type": "string", "pattern": f"^{TRIGGER_ID}$"},
     "slack": {"type": "string", "enum": ["events", "interactions", "commands"]},
     "refused": {"type": "string", "pattern": f"^(all|{REFUSED_ID})$"},
     "run": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,200}@[1-9][0-9]{0,8}$"},

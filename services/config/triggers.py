@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from services.config.table import AgentName, Table
-from services.cron.moments import moment_of
+from services.cron.moments import moment_in
 from services.cron.template import PROMPT_LIMIT, check_prompt
 from services.cron.times import BadTimes, check_times, zone_of
 from services.errors import Invalid
@@ -52,7 +51,7 @@ def _written(given: object) -> object:
 def _moment_of(text: str | None) -> str | None:
     if text is not None:
         try:
-            moment_of(int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text, "UTC")
+            moment_in(text, "UTC")
         except Invalid as error:
             raise ValueError(error.reason) from None
     return text

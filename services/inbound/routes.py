@@ -84,7 +84,9 @@ class Routes:
             return _settled(queued, "failed", reason) if reason else _settled(queued, "ignored", NO_SOURCE)
         if reason and _is_used_up(claim, TELLS):
             return _settled(queued, "failed", reason)
-        failed = Failed(queued=queued, kept=kept, reason=reason, error=claim.error)
+        failed = Failed(
+            queued=queued, received=received, received_at=kept.created_at, reason=reason, error=claim.error
+        )
         step = partial(self._failed, failed) if reason else self._taken
         with self._attempts.of(held, claim) as attempt:
             task = _Task(source, queued, received, attempt)

@@ -11,7 +11,7 @@ import msgspec
 
 from services.channels.said import never_reached
 from services.inbound.contract import Source
-from services.streams.event import Event, EventInput, Offset, StreamId
+from services.streams.event import EventInput, Offset, StreamId
 from services.streams.inbound_events import InboundQueued, InboundReceived
 from services.streams.log import Log
 from services.streams.near import newest_first
@@ -25,10 +25,11 @@ LOOKED_AT = 400
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that failed for good: `kept` is what came, `reason` and `error` say why, both safe codes."""
+    """A delivery that failed for good: what came, and when (epoch ms). `reason` and `error` are safe codes of why."""
 
     queued: InboundQueued
-    kept: Event
+    received: InboundReceived
+    received_at: int
     reason: str
     error: str
 
@@ -48,7 +49,7 @@ class Unreached:
         """Where in its session what was said is after all; 0 where it is not. Raises: Unavailable."""
         if failed.queued.does != "say" or not failed.session:
             return 0
-        key = source.key_of(failed.kept.decode(InboundReceived))
+        key = source.key_of(failed.received)
         return self._log.offset_of(failed.session, key) or 0
 
     def is_waited_for(self, failed: Failed, source: Source) -> bool:
@@ -59,7 +60,7 @@ class Unreached:
         if not queued.is_there:
             return True
         if queued.does == "edit":
-            key = source.key_of(failed.kept.decode(InboundReceived))
+            key = source.key_of(failed.received)
             return self._log.offset_of(failed.session, key) is not None
         return self._log.head(failed.session) > 0
 
@@ -74,8 +75,7 @@ class Unreached:
         text = never_reached(failed.error or failed.reason, failed.session)
         note = NoteRequested(text=text, reply_to=thread, by=BY)
         event = EventInput.of("reply.note_requested", note, key=f"note:{BY}:{failed.queued.job}")
-        source = failed.kept.decode(InboundReceived).source
-        created = StreamCreated(agent=failed.queued.agent, source=source)
+        created = StreamCreated(agent=failed.queued.agent, source=failed.received.source)
         done = self._log.append(
             failed.session, [event], create=EventInput.of("stream.created", created), existing_wins=True
         )
@@ -86,7 +86,7 @@ class Unreached:
         if not self._log.head(failed.session):
             return 0
         for event in islice(newest_first(self._log, failed.session, page=PAGE), LOOKED_AT):
-            if event.created_at < failed.kept.created_at:
+            if event.created_at < failed.received_at:
                 return 0
             if event.type == "reply.note_requested":
                 note = event.decode(NoteRequested)

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from services.cron.times import BadTimes, Times
-from services.schedule.names import manual_name, tick_name
+from services.schedule.names import manual_name, tick_name, tick_of
 from services.schedule.state import TriggerState, definition_in, is_full
 from services.streams.event import Event, Offset
 from services.streams.schedule_events import (
@@ -171,10 +171,10 @@ class Ledger:
         if event.type == "tick.started":
             started = event.decode(JobStarted)
             at, tries = event.created_at, started.attempt
-            self._change(_tick(started.job), state="claimed", claimed_at=at, attempts=tries, retry_at=0)
+            self._change(tick_of(started.job), state="claimed", claimed_at=at, attempts=tries, retry_at=0)
         else:
             ended = event.decode(AttemptEnded)
-            self._change(_tick(ended.job), state="released", reason=ended.error, retry_at=ended.retry_at)
+            self._change(tick_of(ended.job), state="released", reason=ended.error, retry_at=ended.retry_at)
 
     def _end(self, event: Event, ended: TickEnded, state: RowState) -> None:
         at = event.created_at if state == "dispatched" else 0
@@ -204,7 +204,3 @@ def unseen(state: TriggerState, now: int) -> Iterator[Passed]:
                 state="skipped" if passes else "due",
                 reason=passes or ("too_many" if is_full(span, len(state.open)) else UNSEEN),
             )
-
-
-def _tick(job: str) -> str:
-    return job.rpartition("@")[2]

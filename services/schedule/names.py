@@ -51,6 +51,11 @@ def job_of(stream: StreamId, tick: str) -> JobId:
     return JobId(f"{stream}@{tick}")
 
 
+def tick_of(job: str) -> str:
+    """The tick that a job takes."""
+    return job.rpartition("@")[2]
+
+
 def key_of(trigger: str, tick: str) -> str:
     """The idempotency key of what a tick says."""
     return f"tick:{trigger}:{tick}"

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from services.cron.times import BadTimes, Times
-from services.schedule.names import is_one
+from services.schedule.names import is_one, tick_of
 from services.streams.event import Event, Offset
 from services.streams.schedule_events import (
     Definition,
@@ -126,7 +126,7 @@ def reduce(state: TriggerState, event: Event) -> TriggerState:
         case "tick.started":
             return _tried(state, event.decode(JobStarted))
         case "tick.attempt_failed":
-            return _staged(state, _tick(event.decode(AttemptEnded).job), "queued")
+            return _staged(state, tick_of(event.decode(AttemptEnded).job), "queued")
         case "tick.dispatched":
             return _staged(state, event.decode(TickEnded).tick, "dispatched")
         case "tick.burned" | "tick.skipped" | "tick.expired":
@@ -261,7 +261,7 @@ def _is_left(span: Span, after: int) -> bool:
 
 
 def _tried(state: TriggerState, started: JobStarted) -> TriggerState:
-    tick = _tick(started.job)
+    tick = tick_of(started.job)
     if tick not in state.open:
         return state
     one = msgspec.structs.replace(state.open[tick], stage="running", attempts=started.attempt)
@@ -280,10 +280,6 @@ def _staged(state: TriggerState, tick: str, stage: Stage) -> TriggerState:
 
 def _ended(state: TriggerState, *ticks: str) -> TriggerState:
     return _with(state, open={name: one for name, one in state.open.items() if name not in ticks})
-
-
-def _tick(job: str) -> str:
-    return job.rpartition("@")[2]
 
 
 def _with(state: TriggerState, **changes: object) -> TriggerState:

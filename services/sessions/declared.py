@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from services.config import TriggerConfig
-from services.cron.moments import moment_of
+from services.cron.moments import moment_in
 from services.errors import Conflict, NotFound, Overloaded, TurnwrightError, Unavailable
 from services.schedule.names import trigger_of
 from services.sessions.triggers import Triggers
@@ -98,7 +98,7 @@ def definition_of(config: TriggerConfig) -> Definition:
         agent=config.agent,
         prompt=config.prompt,
         cron=config.cron or "",
-        at=0 if config.at is None else moment_of(_at(config.at), config.tz),
+        at=0 if config.at is None else moment_in(config.at, config.tz),
         tz=config.tz,
         session=config.session,
         answer_in=config.answer_in or "",
@@ -107,7 +107,3 @@ def definition_of(config: TriggerConfig) -> Definition:
         overlap=config.overlap,
         paused=config.paused,
     )
-
-
-def _at(given: str) -> int | str:
-    return int(given) if given.lstrip("-").isdecimal() else given

@@ -12,10 +12,21 @@ from services.config import AgentConfig, Config, load_config
 from services.config.contradictions import EVENTS
 from services.config.loading import FILE_LIMIT, PROMPT_LIMIT, parse_config
 from services.config.schema import Policy
+from services.config.triggers import ID_PATTERN, TriggerConfig
 from services.errors import ConfigurationError
 from services.inbound.github import USUAL as GITHUB_USUAL
 from services.inbound.slack import USUAL as SLACK_USUAL
+from services.schedule.names import TRIGGER_ID
+from services.sessions.declared import definition_of
 from services.streams import payload
+from services.streams.schedule_events import (
+    CATCH_UP_S,
+    MOST_CATCH_UP_S,
+    Definition,
+    Misfire,
+    Overlap,
+    Sessions,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +113,19 @@ def test_limits_retention_and_processors_are_read() -> None:
 
 def test_policies_are_those_of_the_event_vocabulary() -> None:
     assert get_args(Policy) == get_args(payload.Policy)
+
+
+def test_a_trigger_of_the_file_is_one_of_the_event_vocabulary() -> None:
+    text = 'id = "a"\ncron = "@daily"\nprompt = "go"'
+    (config,) = load(f"[[triggers]]\n{text}").triggers
+    fields = TriggerConfig.model_fields
+
+    assert definition_of(config) == Definition(cron="@daily", prompt="go")
+    assert ID_PATTERN == TRIGGER_ID
+    for name, words in (("misfire", Misfire), ("overlap", Overlap), ("session", Sessions)):
+        assert get_args(fields[name].annotation) == get_args(words)
+    window = TriggerConfig.model_json_schema()["properties"]["catch_up_s"]
+    assert (window["default"], window["maximum"]) == (CATCH_UP_S, MOST_CATCH_UP_S)
 
 
 def test_a_prompt_file_is_looked_for_beside_the_configuration(
